@@ -1,0 +1,1 @@
+//! Placet: the approval service between AI agents and the MCP servers they can break.

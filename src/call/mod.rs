@@ -1,0 +1,3 @@
+//! The domain of a call, pure: what was asked for, exactly as it was received.
+
+pub mod json;

@@ -9,4 +9,5 @@ pub mod call;
 pub mod clock;
 pub mod identity;
 pub mod lifecycle;
+pub mod review;
 pub mod store;

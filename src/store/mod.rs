@@ -7,6 +7,7 @@
 
 mod calls;
 mod calls_read;
+mod identity;
 mod log;
 mod open;
 mod outbox;
@@ -22,6 +23,10 @@ use sqlx::SqlitePool;
 
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged};
 pub use calls_read::{CallFilter, CallPage};
+pub use identity::{
+    Agent, ApiToken, Bar, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
+    SignIn,
+};
 pub use log::{EntryFilter, StoredEntry};
 pub use writer::Tx;
 

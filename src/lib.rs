@@ -4,6 +4,7 @@
 //! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
 //! **audit** log.
 
+pub mod approvals;
 pub mod audit;
 pub mod call;
 pub mod clock;

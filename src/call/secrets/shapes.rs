@@ -225,7 +225,6 @@ fn assigned(text: &str, at: usize) -> Option<Span> {
         return None;
     }
     let name_end = run_end(bytes, at, is_name);
-    let name = secret_name(&text[at..name_end])?;
     let quotes = |at| run_end(bytes, at, |b| matches!(b, b'\\' | b'"' | b'\''));
     let spaces = |at| run_end(bytes, at, |b| matches!(b, b' ' | b'\t'));
     let sign = spaces(quotes(name_end));
@@ -238,6 +237,7 @@ fn assigned(text: &str, at: usize) -> Option<Span> {
         _ if is_option && sign > name_end => (sign, false),
         _ => return None,
     };
+    let name = secret_name(&text[at..name_end])?;
     let value = spaces(behind);
     let escapes = run_end(bytes, value, |b| b == b'\\') - value;
     let quote = bytes

@@ -225,7 +225,7 @@ fn deep_nesting_of_json_in_strings_ends_in_masking_by_shape() {
 
 #[test]
 fn worst_inputs_take_linear_time() {
-    // Each of these takes minutes if any rule reads on and on for every word.
+    // Each of these takes very long if any rule reads on and on for every word.
     for part in [
         "eyJ.",
         "eyJ-",
@@ -245,7 +245,7 @@ fn worst_inputs_take_linear_time() {
         "\\",
         "ghp_a ",
     ] {
-        let text = part.repeat(1_000_000 / part.len());
+        let text = part.repeat(200_000 / part.len());
         let _ = mask_text(&text);
         let _ = mask_json(&format!("{{\"a\":{}}}", quote(&text)));
     }

@@ -17,7 +17,6 @@ use sqlx::sqlite::SqliteRow;
 pub use agents::NewAgent;
 pub use links::{LinkUse, NewLink};
 pub use reviewers::NewReviewer;
-pub(super) use reviewers::by_id as reviewer_by_id;
 pub use sessions::{NewSession, SessionRow, SignIn};
 pub use tokens::{ApiToken, NewApiToken};
 

@@ -7,6 +7,7 @@
 
 mod calls;
 mod calls_read;
+mod identity;
 mod log;
 mod open;
 mod outbox;
@@ -23,6 +24,10 @@ use sqlx::SqlitePool;
 
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
+pub use identity::{
+    Agent, ApiToken, Bar, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
+    SignIn,
+};
 pub use log::{EntryFilter, StoredEntry};
 pub use people::Person;
 pub use writer::Tx;

@@ -1,3 +1,14 @@
 //! Placet: the approval service between AI agents and the MCP servers they can break.
+//!
+//! agent → **gateway** → **policy** → allowed: upstream · denied: answer · needs approval: **approvals** holds it →
+//! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
+//! **audit** log.
 
+pub mod approvals;
+pub mod audit;
 pub mod call;
+pub mod clock;
+pub mod identity;
+pub mod lifecycle;
+pub mod review;
+pub mod store;

@@ -6,7 +6,7 @@ use super::{MASK, Span};
 
 /// `(prefix, fewest characters behind it)` of tokens that name their issuer: AWS ids are
 /// apart, these are GitHub, GitLab, Slack, OpenAI and Anthropic, Stripe, Google, npm,
-/// PyPI, Hugging Face, SendGrid, DigitalOcean, Shopify.
+/// PyPI, Hugging Face, SendGrid, DigitalOcean, Shopify, age, and Placet itself.
 const PREFIXES: &[(&str, usize)] = &[
     ("ghp_", 20),
     ("gho_", 20),
@@ -38,6 +38,10 @@ const PREFIXES: &[(&str, usize)] = &[
     ("dop_v1_", 30),
     ("shpat_", 30),
     ("AGE-SECRET-KEY-1", 30),
+    ("plt_agent_", 16),
+    ("plt_api_", 16),
+    ("plt_session_", 16),
+    ("plt_link_", 16),
 ];
 
 /// Whether an AWS access key id stands in the text.

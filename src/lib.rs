@@ -1,1 +1,11 @@
 //! Placet: the approval service between AI agents and the MCP servers they can break.
+//!
+//! agent → **gateway** → **policy** → allowed: upstream · denied: answer · needs approval: **approvals** holds it →
+//! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
+//! **audit** log.
+
+pub mod audit;
+pub mod call;
+pub mod clock;
+pub mod lifecycle;
+pub mod store;

@@ -1,7 +1,7 @@
-//! Placet as a whole, against real components where there are any. One binary: it links once.
+//! Placet's behaviour, proved from outside. One binary, so that everything is linked once.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod approvals;
+mod browser;
 mod components;
-mod support {
-    //! What the tests share.
-    pub mod components;
-}
+mod support;

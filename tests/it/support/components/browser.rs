@@ -43,8 +43,8 @@ impl Browser {
         }
     }
 
-    /// Waits for its end and returns the last line; the test fails where the program does.
-    pub async fn finish(mut self) -> Value {
+    /// Waits for its end: the last line, and whether the program says that all was well.
+    pub async fn end(mut self) -> (Value, bool) {
         let mut last = Value::Null;
         let ended = tokio::time::timeout(PATIENCE, async {
             while let Ok(Some(line)) = self.lines.next_line().await {
@@ -53,7 +53,14 @@ impl Browser {
             self.program.child.wait().await.expect("its status is known")
         });
         let status = ended.await.expect("the browser ends in time");
-        assert!(status.success(), "{}: {status}\n{last:#}\n{}", self.program.name, self.program.said());
+        assert!(!last.is_null(), "{}: {status}\n{}", self.program.name, self.program.said());
+        (last, status.success())
+    }
+
+    /// As [`Browser::end`]; the test fails where the program does.
+    pub async fn finish(self) -> Value {
+        let (last, succeeded) = self.end().await;
+        assert!(succeeded, "{last:#}");
         last
     }
 }

@@ -1,8 +1,8 @@
 //! The last thing that happens to every answer: security headers, and failures become pages or problem documents.
 
 use askama::Template as _;
-use axum::extract::{OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
@@ -143,7 +143,7 @@ pub async fn not_found() -> Failure {
 }
 
 /// `/assets/…`: an embedded file under an address that names its content.
-pub async fn asset(OriginalUri(uri): OriginalUri) -> Result<Response, Failure> {
+pub async fn asset(uri: Uri) -> Result<Response, Failure> {
     let found = assets::lookup(uri.path()).ok_or(Problem::NotFound)?;
     let headers = [
         (header::CONTENT_TYPE, found.content_type),

@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::row::{self, select_calls};
 use super::{Store, StoreError};
-use crate::call::{GroupName, HeldCall, ReviewerId};
+use crate::call::{CallId, GroupName, HeldCall, ReviewerId};
 
 /// How far a person sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +92,16 @@ impl Store {
         let oldest = sqlx::query(OLDEST).bind(groups.as_deref()).fetch_optional(self.readers()).await?;
         let oldest = oldest.as_ref().map(row::held_call).transpose()?;
         Ok(Waiting { calls, total: self.pending_within(sight).await?, oldest })
+    }
+
+    /// Whether a call is within sight, without reading it.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn is_within(&self, id: CallId, sight: &Sight) -> Result<bool, StoreError> {
+        const ONE: &str = concat!("SELECT 1 FROM calls c WHERE c.id = $2 AND ", visible!("$1"));
+        let query = sqlx::query(ONE).bind(sight.groups()?).bind(id.to_string());
+        Ok(query.fetch_optional(self.readers()).await?.is_some())
     }
 
     /// How many calls within sight are pending.

@@ -8,4 +8,6 @@ pub mod audit;
 pub mod call;
 pub mod clock;
 pub mod lifecycle;
+pub mod notify;
 pub mod store;
+pub mod telemetry;

@@ -23,6 +23,7 @@ use sqlx::SqlitePool;
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged};
 pub use calls_read::{CallFilter, CallPage};
 pub use log::{EntryFilter, StoredEntry};
+pub use outbox::{Addressee, ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use writer::Tx;
 
 use crate::call::Millis;

@@ -51,19 +51,28 @@ fn inner(out: &mut Vec<String>, node: &Node<'_>, depth: usize, open_json: bool) 
 }
 
 fn value(out: &mut Vec<String>, label: &Label<'_>, node: &Node<'_>, depth: usize, open_json: bool) {
-    let mut line = |text: &str| out.push(format!("{}{}{text}", "  ".repeat(depth), label.text));
+    let line = |out: &mut Vec<String>, text: &str| out.push(format!("{}{}{text}", "  ".repeat(depth), label.text));
     match &node.kind {
-        Kind::Null => line("null"),
-        Kind::Bool(true) => line("true"),
-        Kind::Bool(false) => line("false"),
-        Kind::Number(text) => line(&shortened(text)),
-        Kind::Object(members) if members.is_empty() => line("{}"),
-        Kind::Array(elements) if elements.is_empty() => line("[]"),
-        Kind::Object(_) | Kind::Array(_) => {
-            line(if label.key.is_some() { "" } else { "+" });
-            trim_last(out);
-            inner(out, node, depth + 1, open_json);
-        }
+        Kind::Null => line(out, "null"),
+        Kind::Bool(true) => line(out, "true"),
+        Kind::Bool(false) => line(out, "false"),
+        Kind::Number(text) => line(out, &shortened(text)),
+        Kind::Object(members) if members.is_empty() => line(out, "{}"),
+        Kind::Array(elements) if elements.is_empty() => line(out, "[]"),
+        Kind::Object(_) | Kind::Array(_) => match label.key {
+            Some(_) => {
+                out.push(format!("{}{}", "  ".repeat(depth), label.text.trim_end()));
+                inner(out, node, depth + 1, open_json);
+            }
+            // An element begins on the line of its dash.
+            None => {
+                let first = out.len();
+                inner(out, node, depth + 1, open_json);
+                if let Some(line) = out.get_mut(first) {
+                    line.replace_range(depth * 2..depth * 2 + 2, "- ");
+                }
+            }
+        },
         Kind::String(text) => string(out, label, text, depth, open_json),
     }
 }
@@ -85,12 +94,6 @@ fn string(out: &mut Vec<String>, label: &Label<'_>, text: &str, depth: usize, op
         return;
     }
     out.push(format!("{indent}{}\"{}\"", label.text, shortened(text)));
-}
-
-fn trim_last(out: &mut [String]) {
-    if let Some(last) = out.last_mut() {
-        last.truncate(last.trim_end().len());
-    }
 }
 
 fn name(key: &str) -> String {
@@ -116,8 +119,7 @@ mod tests {
             "user_name: \"ci-bot\"",
             "policy_document: (a text holding JSON)",
             "  Statement:",
-            "    - +",
-            "      Effect: \"Allow\"",
+            "    - Effect: \"Allow\"",
             "      Action: \"*\"",
             "n: 9007199254740993",
             "x: {}",
@@ -125,6 +127,7 @@ mod tests {
             "  - true",
             "  - null",
         ]);
+        assert_eq!(lines("[[1,[2]],{\"a\":[{}]}]"), ["- - 1", "  - - 2", "- a:", "    - {}"]);
     }
 
     #[test]

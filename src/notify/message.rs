@@ -70,11 +70,21 @@ pub enum About {
         /// Why, in the reviewer's words.
         reason: String,
         /// Whether it has run, as a sentence.
-        outcome: &'static str,
+        outcome: String,
     },
     /// Nobody decided in time.
     Expired {
         /// When the time was over.
+        at: Millis,
+    },
+    /// It was approved, but its caller did not come back for it.
+    Lapsed {
+        /// When the approval's time was over.
+        at: Millis,
+    },
+    /// Its caller took it back.
+    Cancelled {
+        /// When.
         at: Millis,
     },
     /// It may have run.
@@ -140,11 +150,14 @@ pub struct Message {
     pub html: String,
 }
 
-/// Writes one mail about one call or several.
+/// Writes one mail about one call or several, the gravest first.
 ///
 /// # Errors
 /// A template could not be rendered.
 pub fn write(calls: &[CallMail], links: &Links) -> Result<Message, askama::Error> {
+    let mut calls = calls.to_vec();
+    calls.sort_by_key(|call| (!call.is_critical(), !call.about.is_open()));
+    let calls = calls.as_slice();
     let most_lines = if calls.len() == 1 { LINES } else { LINES_OF_SEVERAL };
     let view = View {
         subject: subject(calls),
@@ -186,7 +199,7 @@ struct Item {
     tool: String,
     upstream: String,
     lines: Vec<String>,
-    hidden_lines: usize,
+    more: String,
     news: String,
     quote: String,
     page: String,
@@ -205,13 +218,21 @@ impl Item {
             tool: name(&call.tool),
             upstream: name(&call.upstream),
             lines: call.arguments.iter().take(most_lines).map(|line| line_of(line)).collect(),
-            hidden_lines: call.arguments.len().saturating_sub(most_lines),
+            more: more_lines(call.arguments.len().saturating_sub(most_lines)),
             news: call.about.news(),
             quote: call.about.quote(),
             page: links.call(call.id),
             approve: if open { links.prepared(call.id, Verdict::Approve) } else { String::new() },
             reject: if open { links.prepared(call.id, Verdict::Reject) } else { String::new() },
         }
+    }
+}
+
+fn more_lines(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "1 more line".to_owned(),
+        _ => format!("{count} more lines"),
     }
 }
 
@@ -236,6 +257,8 @@ impl About {
                 format!("{did} by {}", by.as_deref().map_or_else(|| "the policy".to_owned(), name))
             }
             Self::Expired { .. } => "Expired, not run".to_owned(),
+            Self::Lapsed { .. } => "Approved, but not run".to_owned(),
+            Self::Cancelled { .. } => "Taken back".to_owned(),
             Self::OutcomeUnknown { .. } => "Outcome unknown".to_owned(),
         }
     }
@@ -255,9 +278,17 @@ impl About {
                 "Nobody decided in time, so further reviewers are asked. Nothing has run. Open until {}, then it does not run.",
                 utc(*deadline)
             ),
-            Self::Decided { at, outcome, .. } => format!("{}, {}. {outcome}", self.opening(), utc(*at)),
+            Self::Decided { at, outcome, .. } => {
+                format!("{}, {}. {}", self.opening(), utc(*at), header(outcome, 300))
+            }
             Self::Expired { at } => {
                 format!("Nobody decided before {}, so it has not run. The agent has been told.", utc(*at))
+            }
+            Self::Lapsed { at } => {
+                format!("It was approved, but the agent did not come back for it before {}. It has not run.", utc(*at))
+            }
+            Self::Cancelled { at } => {
+                format!("The agent took it back, {}. It has not run, and nothing is left to decide.", utc(*at))
             }
             Self::OutcomeUnknown { why } => format!(
                 "It was approved and sent, but no answer is known: {}. It may have run, and Placet will not send it again. \
@@ -270,7 +301,8 @@ impl About {
     /// The reviewer's own words.
     fn quote(&self) -> String {
         match self {
-            Self::Decided { reason, .. } => header(reason, 500),
+            // A person's line breaks are no more than spaces here.
+            Self::Decided { reason, .. } => header(&reason.split_whitespace().collect::<Vec<_>>().join(" "), 500),
             _ => String::new(),
         }
     }
@@ -278,9 +310,9 @@ impl About {
 
 fn subject(calls: &[CallMail]) -> String {
     let [call] = calls else {
-        let first = calls.iter().find(|call| call.is_critical()).or(calls.first());
-        let first = first.map_or_else(String::new, |call| format!("; {}", call.what(40)));
-        return header(&format!("{}{first}", summary(calls)), SUBJECT);
+        let first = calls.first().map_or_else(String::new, |call| format!("; {}", call.what(40)));
+        let critical = if calls.iter().any(CallMail::is_critical) { "Critical: " } else { "" };
+        return header(&format!("{critical}{}{first}", summary(calls)), SUBJECT);
     };
     let headline = call.headline.as_ref().filter(|_| call.about.is_open()).map(|h| header(&h.line, 80));
     let opening = match (&call.about, headline) {
@@ -309,7 +341,8 @@ fn summary(calls: &[CallMail]) -> String {
         (count(About::is_open), "needs approval", "need approval"),
         (count(|a| matches!(a, About::OutcomeUnknown { .. })), "has an unknown outcome", "have an unknown outcome"),
         (count(|a| matches!(a, About::Decided { .. })), "was decided", "were decided"),
-        (count(|a| matches!(a, About::Expired { .. })), "expired", "expired"),
+        (count(|a| matches!(a, About::Expired { .. } | About::Lapsed { .. })), "expired", "expired"),
+        (count(|a| matches!(a, About::Cancelled { .. })), "was taken back", "were taken back"),
     ];
     let mut out = String::new();
     for (count, one, many) in parts.into_iter().filter(|(count, ..)| *count > 0) {

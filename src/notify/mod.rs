@@ -16,37 +16,16 @@ mod schedule;
 mod text;
 mod worker;
 
-use std::sync::Arc;
-
-use tokio::sync::Notify;
+use std::future::Future;
 
 pub use email::{BadMailSetting, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
 pub use message::{About, CallMail, Headline, Links, Message, Then, write};
-pub use worker::Worker;
+pub use worker::{Judgement, Worker};
 
-use crate::call::HeldCall;
 use crate::lifecycle::Tasks;
 
-/// Says in one line what a held call would do; `None` where nothing is known beyond its arguments.
-pub type Headlines = Arc<dyn Fn(&HeldCall) -> Option<Headline> + Send + Sync>;
-
-/// Wakes the worker: something was written to the outbox. Clones wake the same worker.
-#[derive(Clone, Debug, Default)]
-pub struct Wake(Arc<Notify>);
-
-impl Wake {
-    /// Makes the worker look now. Never blocks, and is not lost while the worker is busy.
-    pub fn wake(&self) {
-        self.0.notify_one();
-    }
-
-    async fn woken(&self) {
-        self.0.notified().await;
-    }
-}
-
-/// Runs the worker until the process stops.
-pub async fn run(mut worker: Worker, wake: Wake, tasks: Tasks) {
+/// Runs the worker until the process stops. `changed` returns when the outbox may have something new.
+pub async fn run<W: Future<Output = ()> + Send>(mut worker: Worker, tasks: Tasks, changed: impl Fn() -> W + Send) {
     if !worker.mails() {
         tracing::warn!("no [mail] in placet.toml: reviewers are not mailed; they see calls only on the queue page");
     }
@@ -55,7 +34,7 @@ pub async fn run(mut worker: Worker, wake: Wake, tasks: Tasks) {
         let next = worker.pass().await;
         tokio::select! {
             () = tasks.stopped() => {}
-            () = wake.woken() => {}
+            () = changed() => {}
             () = worker.clock().sleep_until(next) => {}
         }
     }

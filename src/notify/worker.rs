@@ -1,15 +1,16 @@
 //! One pass over the outbox: address what is new, mail what is due, settle what became of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::email::{Composed, Mailer, SendError, Why};
-use super::message::{CallMail, Links, write};
+use super::message::{CallMail, Headline, Links, write};
 use super::schedule::{GIVE_UP, LEASE, Waiting, backoff};
-use super::{Headlines, facts};
+use super::facts;
 use crate::call::{Digest, Email, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
-use crate::store::{Addressee, ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Store, StoreError};
+use crate::store::{ClaimedMail, MailGroup, Notice, Person, Settled, Store, StoreError};
 use crate::telemetry::{self, Mailed};
 
 /// The longest time between two passes, in case a signal was lost.
@@ -24,6 +25,15 @@ const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often old notices are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
+/// What the worker asks of the parts that know.
+#[derive(Clone)]
+pub struct Judgement {
+    /// Says in one line what a held call would do; `None` where nothing is known beyond its arguments.
+    pub headline: Arc<dyn Fn(&HeldCall) -> Option<Headline> + Send + Sync>,
+    /// Whether this person may decide this call. A mail gives no right: this only chooses who hears of it.
+    pub may_decide: Arc<dyn Fn(&HeldCall, &Person) -> bool + Send + Sync>,
+}
+
 /// Mails what the outbox holds.
 pub struct Worker {
     store: Store,
@@ -31,8 +41,7 @@ pub struct Worker {
     /// `None`: no mail server is configured.
     mailer: Option<Mailer>,
     links: Links,
-    self_approval: bool,
-    headlines: Headlines,
+    judgement: Judgement,
     /// Attempts in a row that did not reach the server.
     unreached: u32,
     /// No attempt before then.
@@ -53,23 +62,21 @@ struct Sorted {
 }
 
 impl Worker {
-    /// A worker for this store. `self_approval` is the service's setting: whether an agent's owner may decide.
+    /// A worker for this store; without a mailer notices are put aside and nobody is mailed.
     #[must_use]
     pub fn new(
         store: Store,
         clock: Clock,
         mailer: Option<Mailer>,
         links: Links,
-        self_approval: bool,
-        headlines: Headlines,
+        judgement: Judgement,
     ) -> Self {
         Self {
             store,
             clock,
             mailer,
             links,
-            self_approval,
-            headlines,
+            judgement,
             unreached: 0,
             closed_until: Millis(i64::MIN),
             prune_at: Millis(i64::MIN),
@@ -138,7 +145,7 @@ impl Worker {
             if notices.is_empty() {
                 return Ok(());
             }
-            let people = self.store.addressees().await?;
+            let people = self.store.people_enabled().await?;
             for notice in notices {
                 let found = match notice {
                     Ok(notice) => self.recipients(notice, &people).await.map_err(|error| (notice.id, error)),
@@ -160,24 +167,16 @@ impl Worker {
     async fn recipients(
         &self,
         notice: Notice,
-        people: &[Addressee],
+        people: &[Person],
     ) -> Result<(Notice, Vec<ReviewerId>), StoreError> {
         let Some(call) = self.store.call(notice.call).await? else { return Ok((notice, Vec::new())) };
-        let to = match notice.kind {
-            NoticeKind::Held | NoticeKind::Escalated => people
-                .iter()
-                .filter(|who| facts::may_decide(&call, who, self.self_approval))
-                .map(|who| who.id)
-                .collect(),
-            kind => {
-                // A decision concerns those whom a mail reached; that nobody decided, or that the outcome is unknown,
-                // concerns everybody who was to be asked.
-                let told = self.store.told_of(notice.call).await?;
-                let concerned = told.into_iter().filter(|told| told.reached || kind != NoticeKind::Decided);
-                concerned.map(|told| told.reviewer).collect()
-            }
-        };
-        Ok((notice, to))
+        let told = self.store.told_of(notice.call).await?;
+        let may_decide = |who: &Person| (self.judgement.may_decide)(&call, who);
+        let to = people.iter().filter(|who| {
+            let told = told.iter().find(|told| told.reviewer == who.id);
+            facts::concerns(notice.kind, &call, who, told, may_decide)
+        });
+        Ok((notice, to.map(|who| who.id).collect()))
     }
 
     /// Mails every group that is due. Returns when the next one is.
@@ -186,7 +185,7 @@ impl Worker {
         if groups.is_empty() {
             return Ok(None);
         }
-        let people = self.store.addressees().await?;
+        let people = self.store.people_enabled().await?;
         let mut next: Option<Millis> = None;
         for group in groups {
             let due = due(&group);
@@ -207,7 +206,7 @@ impl Worker {
         &mut self,
         mailer: &Mailer,
         group: MailGroup,
-        people: &[Addressee],
+        people: &[Person],
     ) -> Result<Option<Millis>, StoreError> {
         let to = group.reviewer;
         let name = move |notices: &[i64]| mail_name(notices, to);
@@ -237,7 +236,7 @@ impl Worker {
     }
 
     /// Looks at each notice's call: what there is to tell, what no longer has to be, what cannot be read.
-    async fn sort(&self, claimed: Vec<ClaimedMail>, who: &Addressee) -> Result<Sorted, StoreError> {
+    async fn sort(&self, claimed: Vec<ClaimedMail>, who: &Person) -> Result<Sorted, StoreError> {
         let mut sorted = Sorted { told: Vec::new(), settled: Vec::new() };
         for claimed in claimed {
             match self.tell(claimed.notice, who).await {
@@ -261,15 +260,16 @@ impl Worker {
         Ok(sorted)
     }
 
-    async fn tell(&self, notice: Notice, who: &Addressee) -> Result<Option<CallMail>, Trouble> {
+    async fn tell(&self, notice: Notice, who: &Person) -> Result<Option<CallMail>, Trouble> {
         let call = match self.store.call(notice.call).await {
             Ok(Some(call)) => call,
             Ok(None) => return Ok(None),
             Err(error @ StoreError::BadRow { .. }) => return Err(Trouble::Row(error.to_string())),
             Err(error) => return Err(Trouble::Database(error)),
         };
-        let tell = |call: &HeldCall| facts::tell(notice.kind, call, who, self.self_approval, (self.headlines)(call));
-        caught(|| tell(&call)).map_err(Trouble::Row)
+        let still = |call: &HeldCall| facts::may_be_asked(call, who) && (self.judgement.may_decide)(call, who);
+        let tell = || facts::tell(notice.kind, &call, still, &*self.judgement.headline);
+        caught(tell).map_err(Trouble::Row)
     }
 
     fn compose(&self, mailer: &Mailer, to: &Email, message: &str, calls: &[CallMail]) -> Result<Composed, String> {
@@ -402,7 +402,3 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         format!("internal error: {}", text.unwrap_or_default())
     })
 }
-
-#[cfg(test)]
-#[path = "worker_tests.rs"]
-mod tests;

@@ -29,7 +29,7 @@ pub use identity::{
     SessionRow, SignIn,
 };
 pub use log::{EntryFilter, StoredEntry};
-pub use outbox::{Addressee, ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
+pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
 pub use writer::Tx;
 

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
-use crate::call::{CallId, Email, GroupName, Millis, ReviewerId};
+use crate::call::{CallId, Millis, ReviewerId};
 
 /// What a notice tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub enum NoticeKind {
     Expired,
     /// It may have run.
     OutcomeUnknown,
+    /// Its caller took it back.
+    Cancelled,
+    /// It ran and answered. Shown on its page; nobody is mailed.
+    Finished,
 }
 
 impl std::str::FromStr for NoticeKind {
@@ -36,6 +40,8 @@ impl std::str::FromStr for NoticeKind {
             "call.decided" => Ok(Self::Decided),
             "call.expired" => Ok(Self::Expired),
             "call.outcome_unknown" => Ok(Self::OutcomeUnknown),
+            "call.cancelled" => Ok(Self::Cancelled),
+            "call.finished" => Ok(Self::Finished),
             _ => Err("is no kind of notice"),
         }
     }
@@ -52,19 +58,6 @@ pub struct Notice {
     pub call: CallId,
     /// When it happened.
     pub at: Millis,
-}
-
-/// A reviewer as mails see one: an account that is not disabled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addressee {
-    /// The account.
-    pub id: ReviewerId,
-    /// Where mails go.
-    pub email: Email,
-    /// The groups.
-    pub groups: Vec<GroupName>,
-    /// Whether this person decides at all (an auditor only reads).
-    pub is_reviewer: bool,
 }
 
 /// Somebody who was to be told that a call waits.
@@ -230,28 +223,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// Everybody whose account is not disabled.
-    ///
-    /// # Errors
-    /// The database does not answer, or a row is damaged.
-    pub async fn addressees(&self) -> Result<Vec<Addressee>, StoreError> {
-        let sql = "SELECT id, email, groups, is_reviewer FROM reviewers WHERE disabled_at IS NULL ORDER BY id";
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
-        rows.iter()
-            .map(|row| {
-                let id: String = row.try_get("id")?;
-                let damaged = |column, problem: String| bad("reviewers", &id, column, problem);
-                let (email, groups): (String, String) = (row.try_get("email")?, row.try_get("groups")?);
-                Ok(Addressee {
-                    email: Email::parse(&email).map_err(|e| damaged("email", e.to_string()))?,
-                    groups: serde_json::from_str(&groups).map_err(|e| damaged("groups", e.to_string()))?,
-                    is_reviewer: row.try_get("is_reviewer")?,
-                    id: id.parse().map_err(|e: crate::call::BadName| damaged("id", e.to_string()))?,
-                })
-            })
-            .collect()
     }
 
     /// Who was to be told that this call waits.

@@ -1,4 +1,5 @@
 //! Placet's behaviour, proved from outside. One binary, so that everything is linked once.
 
 mod approvals;
+mod notify;
 mod support;

@@ -227,8 +227,8 @@ impl Received {
     fn part(&self, kind: &str) -> String {
         let boundary = self.raw.split_once("boundary=\"").and_then(|(_, rest)| rest.split_once('"'));
         let Some((boundary, _)) = boundary else { return String::new() };
-        let parts = self.raw.split(&format!("--{boundary}"));
-        let mut parts = parts.filter_map(|part| part.split_once("\r\n\r\n"));
+        let boundary = format!("--{boundary}");
+        let mut parts = self.raw.split(&boundary).filter_map(|part| part.split_once("\r\n\r\n"));
         let found = parts.find(|(head, _)| header_of(head, "Content-Type").is_some_and(|is| is.starts_with(kind)));
         let Some((head, body)) = found else { return String::new() };
         match header_of(head, "Content-Transfer-Encoding").as_deref() {

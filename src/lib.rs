@@ -11,5 +11,7 @@ pub mod clock;
 pub mod demo;
 pub mod identity;
 pub mod lifecycle;
+pub mod notify;
 pub mod review;
 pub mod store;
+pub mod telemetry;

@@ -7,3 +7,4 @@
 pub mod call;
 pub mod clock;
 pub mod lifecycle;
+pub mod policy;

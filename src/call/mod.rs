@@ -3,6 +3,7 @@
 mod digest;
 mod held;
 mod ids;
+pub mod json;
 mod requirement;
 mod state;
 mod time;

@@ -4,6 +4,9 @@
 //! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
 //! **audit** log.
 
+pub mod audit;
 pub mod call;
 pub mod clock;
+pub mod gateway;
 pub mod lifecycle;
+pub mod store;

@@ -6,4 +6,5 @@
 
 pub mod call;
 pub mod clock;
+pub mod gateway;
 pub mod lifecycle;

@@ -197,8 +197,8 @@ fn refuses_what_is_not_strict_json_and_says_where() {
 #[test]
 fn accepts_json_and_agrees_with_a_second_reader_on_it() {
     for text in ACCEPTED {
-        let doc = read_strict(text.as_bytes(), &Limits::default())
-            .unwrap_or_else(|refusal| panic!("{text:?}: {refusal}"));
+        let doc =
+            read_strict(text.as_bytes(), &Limits::default()).unwrap_or_else(|refusal| panic!("{text:?}: {refusal}"));
         assert_eq!(doc.text(), *text);
         assert_eq!(doc.slice(doc.root().span), text.trim());
         let beyond_floats = text.contains("E400") || text.contains("789012");
@@ -217,10 +217,7 @@ fn the_second_reader_refuses_the_grammar_errors_as_well() {
         // serde_json keeps the last of two keys; all else it refuses as we do.
         if !matches!(kind, E::DuplicateKey(_)) {
             let shown = String::from_utf8_lossy(text);
-            assert!(
-                serde_json::from_slice::<serde_json::Value>(text).is_err(),
-                "{shown:?}"
-            );
+            assert!(serde_json::from_slice::<serde_json::Value>(text).is_err(), "{shown:?}");
         }
     }
 }

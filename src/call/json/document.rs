@@ -79,20 +79,14 @@ pub struct Member<'a> {
 impl Member<'_> {
     /// From the key's first quote to the end of the value.
     pub fn span(&self) -> Span {
-        Span {
-            start: self.key_span.start,
-            end: self.value.span.end,
-        }
+        Span { start: self.key_span.start, end: self.value.span.end }
     }
 }
 
 impl<'a> Node<'a> {
     /// The value of the first member of that key, where this is an object.
     pub fn get(&self, key: &str) -> Option<&Node<'a>> {
-        self.as_object()?
-            .iter()
-            .find(|member| member.key == key)
-            .map(|member| &member.value)
+        self.as_object()?.iter().find(|member| member.key == key).map(|member| &member.value)
     }
 
     /// The decoded text, where this is a string.
@@ -146,14 +140,11 @@ impl<'a> Node<'a> {
         if pointer.is_empty() {
             return Some(self);
         }
-        pointer
-            .strip_prefix('/')?
-            .split('/')
-            .try_fold(self, |node, token| match &node.kind {
-                Kind::Object(_) => node.get(&unescape_token(token)?),
-                Kind::Array(elements) => elements.get(array_index(token)?),
-                _ => None,
-            })
+        pointer.strip_prefix('/')?.split('/').try_fold(self, |node, token| match &node.kind {
+            Kind::Object(_) => node.get(&unescape_token(token)?),
+            Kind::Array(elements) => elements.get(array_index(token)?),
+            _ => None,
+        })
     }
 }
 

@@ -9,17 +9,12 @@ const FEW: usize = 12;
 /// Keys are compared decoded: `"\u0061"` repeats `"a"`. Takes `O(n log n)` comparisons.
 pub fn duplicates(members: &[Member<'_>]) -> Vec<usize> {
     if members.len() <= FEW {
-        return (1..members.len())
-            .filter(|&at| members[..at].iter().any(|m| m.key == members[at].key))
-            .collect();
+        return (1..members.len()).filter(|&at| members[..at].iter().any(|m| m.key == members[at].key)).collect();
     }
     let mut order: Vec<usize> = (0..members.len()).collect();
     order.sort_unstable_by(|&a, &b| members[a].key.cmp(&members[b].key).then(a.cmp(&b)));
-    let mut repeated: Vec<usize> = order
-        .windows(2)
-        .filter(|pair| members[pair[0]].key == members[pair[1]].key)
-        .map(|pair| pair[1])
-        .collect();
+    let mut repeated: Vec<usize> =
+        order.windows(2).filter(|pair| members[pair[0]].key == members[pair[1]].key).map(|pair| pair[1]).collect();
     repeated.sort_unstable();
     repeated
 }

@@ -26,11 +26,7 @@ pub fn splice(text: &str, edits: &mut [(Span, String)]) -> String {
 
 /// The document's text without the elements of `array` that `remove` picks, given their
 /// position and value. Where `array` is none, nothing is cut.
-pub fn cut_elements(
-    doc: &Document<'_>,
-    array: &Node<'_>,
-    remove: impl Fn(usize, &Node<'_>) -> bool,
-) -> String {
+pub fn cut_elements(doc: &Document<'_>, array: &Node<'_>, remove: impl Fn(usize, &Node<'_>) -> bool) -> String {
     cut(doc.text(), element_cuts(array, remove))
 }
 
@@ -54,13 +50,7 @@ pub fn element_cuts(array: &Node<'_>, remove: impl Fn(usize, &Node<'_>) -> bool)
 
 /// As [`element_cuts`], for the members of that key.
 pub fn member_cuts(object: &Node<'_>, key: &str) -> Vec<Span> {
-    cuts(
-        object
-            .as_object()
-            .unwrap_or_default()
-            .iter()
-            .map(|member| (member.span(), member.key == key)),
-    )
+    cuts(object.as_object().unwrap_or_default().iter().map(|member| (member.span(), member.key == key)))
 }
 
 /// A removed item takes along the comma before it; at the beginning, where there is none,
@@ -72,23 +62,14 @@ fn cuts(items: impl Iterator<Item = (Span, bool)>) -> Vec<Span> {
     let mut previous_end = 0;
     for (span, removed) in items {
         match (removed, kept_before) {
-            (true, true) => cuts.push(Span {
-                start: previous_end,
-                end: span.end,
-            }),
+            (true, true) => cuts.push(Span { start: previous_end, end: span.end }),
             (true, false) => {
                 let start = leading.map_or(span.start, |cut| cut.start);
-                leading = Some(Span {
-                    start,
-                    end: span.end,
-                });
+                leading = Some(Span { start, end: span.end });
             }
             (false, _) => {
                 if let Some(cut) = leading.take() {
-                    cuts.push(Span {
-                        start: cut.start,
-                        end: span.start,
-                    });
+                    cuts.push(Span { start: cut.start, end: span.start });
                 }
                 kept_before = true;
             }
@@ -112,10 +93,5 @@ pub fn compact_lines(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !bytes.iter().any(is_break) {
         return Cow::Borrowed(bytes);
     }
-    Cow::Owned(
-        bytes
-            .iter()
-            .map(|byte| if is_break(byte) { b' ' } else { *byte })
-            .collect(),
-    )
+    Cow::Owned(bytes.iter().map(|byte| if is_break(byte) { b' ' } else { *byte }).collect())
 }

@@ -48,33 +48,22 @@ impl fmt::Display for JsonError {
             JsonErrorKind::NotUtf8 => {
                 write!(f, "the JSON text is not valid UTF-8 at byte {at}")
             }
-            JsonErrorKind::ByteOrderMark => write!(
-                f,
-                "the JSON text begins with a byte order mark; send it without"
-            ),
-            JsonErrorKind::TooDeep => write!(
-                f,
-                "arrays and objects are nested deeper than allowed at byte {at}"
-            ),
+            JsonErrorKind::ByteOrderMark => write!(f, "the JSON text begins with a byte order mark; send it without"),
+            JsonErrorKind::TooDeep => write!(f, "arrays and objects are nested deeper than allowed at byte {at}"),
             JsonErrorKind::DuplicateKey(key) => write!(
                 f,
                 "the key {} occurs twice in one object at byte {at}, so its meaning is ambiguous",
                 quote(&shortened(key))
             ),
-            JsonErrorKind::LoneSurrogate => write!(
-                f,
-                "the \\u escape at byte {at} is half of a surrogate pair and names no character"
-            ),
-            JsonErrorKind::ControlCharacter(byte) => write!(
-                f,
-                "the control character U+{byte:04X} at byte {at} must be escaped inside a string"
-            ),
+            JsonErrorKind::LoneSurrogate => {
+                write!(f, "the \\u escape at byte {at} is half of a surrogate pair and names no character")
+            }
+            JsonErrorKind::ControlCharacter(byte) => {
+                write!(f, "the control character U+{byte:04X} at byte {at} must be escaped inside a string")
+            }
             JsonErrorKind::Empty => write!(f, "the JSON text is empty"),
             JsonErrorKind::TrailingText => {
-                write!(
-                    f,
-                    "something follows the end of the JSON value at byte {at}"
-                )
+                write!(f, "something follows the end of the JSON value at byte {at}")
             }
             JsonErrorKind::Syntax(expected) => {
                 write!(f, "this is not JSON: {expected} at byte {at}")

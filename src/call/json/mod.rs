@@ -38,9 +38,6 @@ pub struct Limits {
 impl Default for Limits {
     /// 1 MiB, 64 levels.
     fn default() -> Self {
-        Self {
-            max_bytes: 1 << 20,
-            max_depth: 64,
-        }
+        Self { max_bytes: 1 << 20, max_depth: 64 }
     }
 }

@@ -14,17 +14,11 @@ pub fn read_strict<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>,
     if bytes.len() > limits.max_bytes {
         return Err(error(limits.max_bytes, JsonErrorKind::TooLarge));
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|invalid| error(invalid.valid_up_to(), JsonErrorKind::NotUtf8))?;
+    let text = std::str::from_utf8(bytes).map_err(|invalid| error(invalid.valid_up_to(), JsonErrorKind::NotUtf8))?;
     if text.starts_with('\u{feff}') {
         return Err(error(0, JsonErrorKind::ByteOrderMark));
     }
-    let mut parser = Parser {
-        text,
-        bytes,
-        at: 0,
-        levels_left: limits.max_depth.min(DEEPEST),
-    };
+    let mut parser = Parser { text, bytes, at: 0, levels_left: limits.max_depth.min(DEEPEST) };
     parser.skip_whitespace();
     if parser.peek().is_none() {
         return Err(error(parser.at, JsonErrorKind::Empty));
@@ -89,10 +83,7 @@ impl<'a> Parser<'a> {
             Some(b'n') => self.word("null", Kind::Null)?,
             _ => return self.syntax("a value is missing"),
         };
-        let span = Span {
-            start,
-            end: self.at,
-        };
+        let span = Span { start, end: self.at };
         Ok(Node { span, kind })
     }
 
@@ -104,10 +95,7 @@ impl<'a> Parser<'a> {
         Ok(kind)
     }
 
-    fn nested(
-        &mut self,
-        body: fn(&mut Self) -> Result<Kind<'a>, JsonError>,
-    ) -> Result<Kind<'a>, JsonError> {
+    fn nested(&mut self, body: fn(&mut Self) -> Result<Kind<'a>, JsonError>) -> Result<Kind<'a>, JsonError> {
         let Some(left) = self.levels_left.checked_sub(1) else {
             return Err(error(self.at, JsonErrorKind::TooDeep));
         };
@@ -158,10 +146,7 @@ impl<'a> Parser<'a> {
         }
         for at in duplicates(&members) {
             let Member { key, key_span, .. } = &members[at];
-            self.fault(
-                key_span.start,
-                JsonErrorKind::DuplicateKey(key.clone().into_owned()),
-            )?;
+            self.fault(key_span.start, JsonErrorKind::DuplicateKey(key.clone().into_owned()))?;
         }
         Ok(Kind::Object(members))
     }
@@ -172,21 +157,14 @@ impl<'a> Parser<'a> {
             return self.syntax("a key in double quotes is missing");
         }
         let key = self.string()?;
-        let key_span = Span {
-            start,
-            end: self.at,
-        };
+        let key_span = Span { start, end: self.at };
         self.skip_whitespace();
         if !self.take(b':') {
             return self.syntax("a colon is missing");
         }
         self.skip_whitespace();
         let value = self.value()?;
-        Ok(Member {
-            key,
-            key_span,
-            value,
-        })
+        Ok(Member { key, key_span, value })
     }
 
     fn number(&mut self) -> Result<&'a str, JsonError> {
@@ -252,10 +230,7 @@ impl<'a> Parser<'a> {
     /// Steps over what a string holds literally; stops at ASCII, so on a character boundary.
     fn skip_plain(&mut self) {
         let rest = &self.bytes[self.at..];
-        self.at += rest
-            .iter()
-            .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-            .unwrap_or(rest.len());
+        self.at += rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(rest.len());
     }
 
     /// Reads an escape from its backslash.

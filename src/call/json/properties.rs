@@ -31,11 +31,7 @@ pub(super) fn assert_same(ours: &Node<'_>, theirs: &Value) {
 }
 
 fn any_text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[a-c\"\\\\/\n\u{1}é]{0,6}",
-        any::<String>(),
-        Just("\u{202e}\u{1F600}".to_owned()),
-    ]
+    prop_oneof!["[a-c\"\\\\/\n\u{1}é]{0,6}", any::<String>(), Just("\u{202e}\u{1F600}".to_owned()),]
 }
 
 pub(crate) fn any_value() -> impl Strategy<Value = Value> {
@@ -81,9 +77,8 @@ fn escaped(value: &Value) -> String {
         }
         Value::Object(members) => {
             let members = members.iter();
-            let members: Vec<_> = members
-                .map(|(key, value)| format!("{} :\n{}", literal(key), escaped(value)))
-                .collect();
+            let members: Vec<_> =
+                members.map(|(key, value)| format!("{} :\n{}", literal(key), escaped(value))).collect();
             format!("{{{}}}", members.join(" , "))
         }
         plain => plain.to_string(),

@@ -26,10 +26,7 @@ fn depth_is_bounded() {
 
 #[test]
 fn no_limit_lets_the_stack_overflow() {
-    let limits = Limits {
-        max_bytes: usize::MAX,
-        max_depth: usize::MAX,
-    };
+    let limits = Limits { max_bytes: usize::MAX, max_depth: usize::MAX };
     let deep = "[".repeat(5_000_000);
     let refusal = read_strict(deep.as_bytes(), &limits).unwrap_err();
     assert_eq!(refusal.offset, DEEPEST);
@@ -38,39 +35,25 @@ fn no_limit_lets_the_stack_overflow() {
 
 #[test]
 fn size_is_bounded() {
-    let limits = Limits {
-        max_bytes: 4,
-        max_depth: 64,
-    };
+    let limits = Limits { max_bytes: 4, max_depth: 64 };
     assert!(read_strict(b"1234", &limits).is_ok());
     let refusal = read_strict(b"12345", &limits).unwrap_err();
     assert_eq!(refusal.kind, JsonErrorKind::TooLarge);
-    assert_eq!(
-        refusal.to_string(),
-        "the JSON text is larger than the limit of 4 bytes"
-    );
+    assert_eq!(refusal.to_string(), "the JSON text is larger than the limit of 4 bytes");
 }
 
 #[test]
 fn worst_inputs_take_linear_time() {
-    let limits = Limits {
-        max_bytes: usize::MAX,
-        max_depth: 64,
-    };
+    let limits = Limits { max_bytes: usize::MAX, max_depth: 64 };
     // Each of these takes minutes if any step is quadratic.
     let long_key = "k".repeat(20);
-    let keys: Vec<_> = (0..100_000)
-        .map(|i| format!("\"{long_key}{i}\":0"))
-        .collect();
+    let keys: Vec<_> = (0..100_000).map(|i| format!("\"{long_key}{i}\":0")).collect();
     let object = format!("{{{}}}", keys.join(","));
     let doc = read_strict(object.as_bytes(), &limits).unwrap();
     assert_eq!(doc.root().as_object().unwrap().len(), 100_000);
     let repeated = format!("{{{},\"{long_key}7\":1}}", keys.join(","));
     let refusal = read_strict(repeated.as_bytes(), &limits).unwrap_err();
-    assert_eq!(
-        refusal.kind,
-        JsonErrorKind::DuplicateKey(format!("{long_key}7"))
-    );
+    assert_eq!(refusal.kind, JsonErrorKind::DuplicateKey(format!("{long_key}7")));
     let escapes = format!("\"{}\"", "\\u0041".repeat(1_000_000));
     assert!(read_strict(escapes.as_bytes(), &limits).is_ok());
     let items = format!("[{}0]", "0,".repeat(1_000_000));
@@ -84,10 +67,7 @@ fn strings_without_escapes_are_borrowed() {
     let doc = read(r#"{"plain":"é","\u0061":"\n"}"#).unwrap();
     let members = doc.root().as_object().unwrap();
     assert!(matches!(members[0].key, Cow::Borrowed("plain")));
-    assert!(matches!(
-        &members[0].value.kind,
-        Kind::String(Cow::Borrowed("é"))
-    ));
+    assert!(matches!(&members[0].value.kind, Kind::String(Cow::Borrowed("é"))));
     assert!(matches!(&members[1].key, Cow::Owned(key) if key == "a"));
     assert_eq!(members[1].value.as_str(), Some("\n"));
 }
@@ -95,22 +75,8 @@ fn strings_without_escapes_are_borrowed() {
 #[test]
 fn numbers_keep_their_text() {
     let doc = read("[9007199254740993, 1.0, 1e2, -0]").unwrap();
-    let numbers: Vec<_> = doc
-        .root()
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(Node::as_number)
-        .collect();
-    assert_eq!(
-        numbers,
-        [
-            Some("9007199254740993"),
-            Some("1.0"),
-            Some("1e2"),
-            Some("-0")
-        ]
-    );
+    let numbers: Vec<_> = doc.root().as_array().unwrap().iter().map(Node::as_number).collect();
+    assert_eq!(numbers, [Some("9007199254740993"), Some("1.0"), Some("1e2"), Some("-0")]);
 }
 
 #[test]
@@ -125,9 +91,7 @@ fn pointers_follow_rfc_6901() {
     assert_eq!(at("/ "), Some("7"));
     assert_eq!(at("/~01"), Some("9"));
     assert_eq!(at("/0"), Some("3"));
-    for nowhere in [
-        "foo", "/foo/2", "/foo/00", "/foo/-", "/foo/+1", "/foo/", "/~", "/~2", "/x", "/foo/0/0",
-    ] {
+    for nowhere in ["foo", "/foo/2", "/foo/00", "/foo/-", "/foo/+1", "/foo/", "/~", "/~2", "/x", "/foo/0/0"] {
         assert_eq!(at(nowhere), None, "{nowhere}");
     }
 }
@@ -162,10 +126,7 @@ fn lines_and_columns_count_characters() {
 #[test]
 fn quoting_escapes_what_would_not_stay_on_the_line() {
     assert_eq!(quote("a\"\\\n\r\t\u{0}/é"), r#""a\"\\\n\r\t\u0000/é""#);
-    assert_eq!(
-        quote("\u{2028}\u{85}\u{202e}\u{200b}\u{feff}\u{7f}"),
-        r#""\u2028\u0085\u202e\u200b\ufeff\u007f""#
-    );
+    assert_eq!(quote("\u{2028}\u{85}\u{202e}\u{200b}\u{feff}\u{7f}"), r#""\u2028\u0085\u202e\u200b\ufeff\u007f""#);
 }
 
 #[test]
@@ -188,10 +149,7 @@ fn cuts_combine_with_other_edits() {
         .collect();
     edits.push((doc.root().get("b").unwrap().span, "true".into()));
     assert_eq!(splice(doc.text(), &mut edits), r#"{"a": [2], "b": true}"#);
-    assert_eq!(
-        cut_elements(&doc, array, |_, _| true),
-        r#"{"a": [], "cursor": "x", "b": 0}"#
-    );
+    assert_eq!(cut_elements(&doc, array, |_, _| true), r#"{"a": [], "cursor": "x", "b": 0}"#);
     assert_eq!(cut_elements(&doc, doc.root(), |_, _| true), doc.text());
     assert_eq!(cut_member(&doc, array, "a"), doc.text());
 }
@@ -210,10 +168,7 @@ fn refusals_read_as_sentences() {
         say(r#"{"a\n":1,"a\n":2}"#),
         r#"the key "a\n" occurs twice in one object at byte 9, so its meaning is ambiguous"#
     );
-    assert_eq!(
-        say("[1,]"),
-        "this is not JSON: a value is missing at byte 3"
-    );
+    assert_eq!(say("[1,]"), "this is not JSON: a value is missing at byte 3");
     assert_eq!(say(""), "the JSON text is empty");
     let long = "x".repeat(10_000);
     assert!(say(&format!("{{\"{long}\":1,\"{long}\":2}}")).len() < 200);

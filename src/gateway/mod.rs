@@ -1,4 +1,5 @@
-//! The agents' side.
+//! The agents' side: MCP over HTTP in front, the upstream servers behind.
+
 mod checks;
 mod envelope;
 mod error;
@@ -6,3 +7,4 @@ mod list;
 mod meta;
 mod sse;
 mod stateless;
+pub mod upstream;

@@ -4,9 +4,12 @@
 //! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
 //! **audit** log.
 
+pub mod approvals;
 pub mod audit;
 pub mod call;
 pub mod clock;
 pub mod gateway;
+pub mod identity;
 pub mod lifecycle;
+pub mod review;
 pub mod store;

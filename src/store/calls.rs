@@ -1,13 +1,15 @@
 //! Writing calls: hold one, change its state, note what was read or told. One transaction each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::people::{self, Person};
 use super::row::{self, StateColumns};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::{
-    AgentId, Answer, CallId, CallState, ContextResult, Digest, Event, HeldCall, InvalidTransition, Millis, StoredVote,
-    Submission,
+    AgentId, Answer, CallId, CallState, ContextResult, Digest, Event, HeldCall, InvalidTransition, Millis, ReviewerId,
+    StoredVote, Submission,
 };
 
 /// Bounds on what one agent may hold, whatever the policy says: a flood must not reach reviewers.
@@ -40,6 +42,19 @@ pub enum HoldRefused {
     TooManyPending(u32),
     /// So many were held within the hour; the oldest of them leaves it then.
     TooManyNew(u32, Millis),
+}
+
+/// What a step is decided on: all of it read in the transaction that makes the step.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The committed call.
+    pub call: &'a HeldCall,
+    /// The moment of the write.
+    pub now: Millis,
+    /// Who asks for the step and who voted before, as far as they have an account.
+    pub people: &'a BTreeMap<ReviewerId, Person>,
+    /// The agent is known and not revoked.
+    pub agent_is_active: bool,
 }
 
 /// One step of one call, with everything that is committed together with it.
@@ -89,17 +104,18 @@ impl Store {
         self.write("hold", move |tx| Box::pin(hold(tx, agent, same_call, limits, make))).await
     }
 
-    /// Makes one step of one call: `decide` sees the committed call and the moment of the write and answers with the
-    /// change, or declines.
+    /// Makes one step of one call: `decide` sees what is committed, at the moment of the write, and answers with the
+    /// change, or declines. `by` is the reviewer who asks for it, if one does.
     ///
     /// # Errors
     /// The database did not take it: nothing changed.
     pub async fn change_call<R: Send + 'static>(
         &self,
         id: CallId,
-        decide: impl FnOnce(&HeldCall, Millis) -> Result<CallChange, R> + Send + 'static,
+        by: Option<ReviewerId>,
+        decide: impl FnOnce(&Scene<'_>) -> Result<CallChange, R> + Send + 'static,
     ) -> Result<Result<HeldCall, NotChanged<R>>, StoreError> {
-        self.write("change_call", move |tx| Box::pin(change(tx, id, decide))).await
+        self.write("change_call", move |tx| Box::pin(change(tx, id, by, decide))).await
     }
 
     /// Stores what was read for the reviewer.
@@ -127,6 +143,22 @@ impl Store {
             Box::pin(async move {
                 let sql = "UPDATE calls SET told_to_return = 1, caller_gone = 0 WHERE id = $1";
                 sqlx::query(sql).bind(id.to_string()).execute(tx.connection()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// After a restart: every open stream has ended, so whoever was not told to come back is gone.
+    ///
+    /// # Errors
+    /// The database did not take it.
+    pub async fn callers_are_gone(&self) -> Result<(), StoreError> {
+        self.write("callers_are_gone", |tx| {
+            Box::pin(async move {
+                let sql =
+                    "UPDATE calls SET caller_gone = 1 WHERE state IN ('pending', 'approved') AND told_to_return = 0";
+                sqlx::query(sql).execute(tx.connection()).await?;
                 Ok(())
             })
         })
@@ -263,10 +295,14 @@ pub(super) async fn load(tx: &mut Tx<'_>, id: CallId) -> Result<Option<HeldCall>
 async fn change<R: Send + 'static>(
     tx: &mut Tx<'_>,
     id: CallId,
-    decide: impl FnOnce(&HeldCall, Millis) -> Result<CallChange, R>,
+    by: Option<ReviewerId>,
+    decide: impl FnOnce(&Scene<'_>) -> Result<CallChange, R>,
 ) -> Result<Result<HeldCall, NotChanged<R>>, StoreError> {
     let Some(call) = load(tx, id).await? else { return Ok(Err(NotChanged::NoSuchCall)) };
-    let change = match decide(&call, tx.now()) {
+    let who = call.votes.iter().map(|stored| stored.vote.by).chain(by).collect();
+    let people = people::people(tx, &who).await?;
+    let agent_is_active = people::agent_is_active(tx, call.submission.agent.id).await?;
+    let change = match decide(&Scene { call: &call, now: tx.now(), people: &people, agent_is_active }) {
         Ok(change) => change,
         Err(declined) => return Ok(Err(NotChanged::Declined(declined))),
     };

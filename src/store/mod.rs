@@ -7,9 +7,11 @@
 
 mod calls;
 mod calls_read;
+mod identity;
 mod log;
 mod open;
 mod outbox;
+mod people;
 mod row;
 mod writer;
 
@@ -20,12 +22,17 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
-pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged};
+pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
+pub use identity::{
+    Agent, ApiToken, Bar, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
+    SignIn,
+};
 pub use log::{EntryFilter, StoredEntry};
+pub use people::Person;
 pub use writer::Tx;
 
-use crate::call::Millis;
+use crate::call::{CallId, Millis};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
 
@@ -61,6 +68,9 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// There is no call of this id.
+    #[error("there is no call {0}")]
+    NoSuchCall(CallId),
     /// The writer has stopped, or the disk is full or read-only.
     #[error("the database did not take the write ({0}); nothing was changed")]
     NotWritten(Arc<sqlx::Error>),

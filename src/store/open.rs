@@ -107,6 +107,7 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreErr
 fn migrations() -> Vec<Migration> {
     let files = [
         (1, "calls", include_str!("../../migrations/0001_calls.sql")),
+        (2, "identity", include_str!("../../migrations/0002_identity.sql")),
         (3, "outbox", include_str!("../../migrations/0003_outbox.sql")),
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
     ];

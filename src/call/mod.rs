@@ -1,10 +1,12 @@
 //! A call and its life, pure: no clock, no database, no network, and nothing of ours but this module.
 
+pub mod arguments;
 mod digest;
 mod held;
 mod ids;
 pub mod json;
 mod requirement;
+pub mod secrets;
 mod state;
 mod time;
 mod verdict;

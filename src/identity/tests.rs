@@ -24,8 +24,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Millis(1_000_000));
         let store = Store::open(folder.path(), clock.clone(), &Tasks::default()).await.unwrap();
-        let identity =
-            Identity::new(store.clone(), clock.clone(), Entropy::seeded(1), SessionLimits::default());
+        let identity = Identity::new(store.clone(), clock.clone(), Entropy::seeded(1), SessionLimits::default());
         Self { identity, store, clock, _folder: folder }
     }
 

@@ -25,8 +25,8 @@ use sqlx::SqlitePool;
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use identity::{
-    Agent, ApiToken, Bar, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
-    SignIn,
+    Agent, ApiToken, Bar, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles,
+    SessionRow, SignIn,
 };
 pub use log::{EntryFilter, StoredEntry};
 pub use people::Person;

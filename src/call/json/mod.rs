@@ -14,7 +14,7 @@ mod text;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
 mod tests;
 

@@ -99,7 +99,9 @@ pub(super) async fn open(
         .bind(now.after(new.longest).0)
         .execute(tx.connection())
         .await?;
-    tx.append(Entry::new("session.signed_in").reviewer(reviewer).with("session", new.id.as_str()).with("by", how.as_str()))
+    tx.append(
+        Entry::new("session.signed_in").reviewer(reviewer).with("session", new.id.as_str()).with("by", how.as_str()),
+    )
 }
 
 /// Ends all sessions of a person but one; returns how many.
@@ -117,10 +119,8 @@ impl Store {
     /// # Errors
     /// The database did not take it.
     pub async fn session_open(&self, reviewer: ReviewerId, new: NewSession) -> Result<(), StoreError> {
-        self.write("session_open", move |tx| {
-            Box::pin(async move { open(tx, reviewer, &new, SignIn::Password).await })
-        })
-        .await
+        self.write("session_open", move |tx| Box::pin(async move { open(tx, reviewer, &new, SignIn::Password).await }))
+            .await
     }
 
     /// The session of a cookie with its person, ended or not, disabled or not.

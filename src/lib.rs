@@ -11,6 +11,8 @@ pub mod clock;
 pub mod demo;
 pub mod gateway;
 pub mod identity;
+pub mod in_force;
 pub mod lifecycle;
+pub mod policy;
 pub mod review;
 pub mod store;

@@ -1,6 +1,5 @@
 //! The HTTP endpoint: the checks that come before the protocol, in their order, and the choice of the era.
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -135,7 +134,7 @@ async fn post(endpoint: Endpoint, headers: &HeaderMap, body: Body) -> Result<Res
 async fn read(body: Body, most: usize) -> Result<Bytes, RpcError> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() || error.source().is_some_and(|e| e.is::<LengthLimitError>()) => {
+        Err(error) if error.is::<LengthLimitError>() => {
             let message = format!("The message is larger than the limit of {most} bytes. Nothing was run.");
             Err(RpcError::bad(INVALID_REQUEST, message).status(StatusCode::PAYLOAD_TOO_LARGE))
         }

@@ -3,7 +3,7 @@
 //! Only `tools/call` is ever held. Every other method is allowed or denied by name; `tools/list` is shown without
 //! what the agent may not use. What is ruled is what the strictly read body says, never a header.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use tokio::sync::oneshot;
@@ -21,7 +21,8 @@ use crate::approvals::{How, NewCall};
 use crate::call::arguments::Arguments;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Requirement, Risk, ToolName};
-use crate::policy::{self, Counters, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::in_force::Loaded;
+use crate::policy::{self, LimitScope, MethodRuling, Policy, Reservation, Ruling};
 
 /// Decides what becomes of a message.
 pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
@@ -30,13 +31,13 @@ pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
         Kind::Notification { method } => notification(context, message, method).await,
         Kind::Request { id, method } if method == "tools/call" => call(context, message, id).await,
         Kind::Request { id, method } => {
-            let policy = context.gateway.policy();
-            if let MethodRuling::Deny { rule, reason } = policy.rule_method(method) {
+            let loaded = context.gateway.policy();
+            if let MethodRuling::Deny { rule, reason } = loaded.policy.rule_method(method) {
                 log_denied(context, &rule, Some(method), None).await;
                 let error = RpcError::answer(DENIED, denied_method(method, reason.as_deref()));
                 return Reply::error(&id.text, &error);
             }
-            let edit = (method == "tools/list").then(|| filter_list(context, id, policy));
+            let edit = (method == "tools/list").then(|| filter_list(context, id, loaded));
             pass(context, message, edit, None).await
         }
     }
@@ -60,7 +61,7 @@ async fn notification(context: &Arc<Context>, message: &Message<'_>, method: &st
     {
         return Reply::Accepted;
     }
-    if let MethodRuling::Deny { rule, .. } = context.gateway.policy().rule_method(method) {
+    if let MethodRuling::Deny { rule, .. } = context.gateway.policy().policy.rule_method(method) {
         log_denied(context, &rule, Some(method), None).await;
         return Reply::Accepted;
     }
@@ -74,7 +75,7 @@ async fn pass(context: &Arc<Context>, message: &Message<'_>, edit: Option<Edit>,
 }
 
 /// Cuts out of a list what the agent may not use, and remembers the tools as the upstream lists them.
-fn filter_list(context: &Arc<Context>, id: &Id, policy: Arc<Policy>) -> Edit {
+fn filter_list(context: &Arc<Context>, id: &Id, loaded: Arc<Loaded>) -> Edit {
     let (context, id) = (Arc::clone(context), id.text.clone());
     Box::new(move |answer| {
         if let Ok(doc) = read_strict(&answer, &list::LIMITS)
@@ -82,7 +83,7 @@ fn filter_list(context: &Arc<Context>, id: &Id, policy: Arc<Policy>) -> Edit {
         {
             context.upstream.note_tools(doc.slice(result.span));
         }
-        let name = context.upstream.name();
+        let (policy, name) = (&loaded.policy, context.upstream.name());
         let view = View {
             lists: &|tool| policy.lists(name, tool),
             offers_wait: policy.may_hold(name),
@@ -143,7 +144,8 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
         Ok(call) => call,
         Err(refused) => return refused,
     };
-    let (policy, upstream) = (context.gateway.policy(), context.upstream.name());
+    let loaded = context.gateway.policy();
+    let (policy, upstream) = (&loaded.policy, context.upstream.name());
     if call.tool.as_str() == list::WAIT && policy.may_hold(upstream) {
         return wait::wait(context, Asked::new(context, message, id), call.to, call.arguments).await;
     }
@@ -157,13 +159,13 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
             log_denied(context, &rule, None, Some(&call.tool)).await;
             Reply::message(call.to.denied(reason.as_deref()))
         }
-        Ruling::Allow { rule, risk } => match reserve(context, &policy, &asked).await {
+        Ruling::Allow { rule, risk } => match reserve(context, policy, &asked).await {
             Err(retry_at) => Reply::message(call.to.limited(retry_at)),
-            Ok(reserved) => allowed(context, message, &call, Allowed { policy: &policy, rule, risk, reserved }).await,
+            Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
         },
-        Ruling::RequireApproval { rule, requirement } => match reserve(context, &policy, &asked).await {
+        Ruling::RequireApproval { rule, requirement } => match reserve(context, policy, &asked).await {
             Err(retry_at) => Reply::message(call.to.limited(retry_at)),
-            Ok(reserved) => held(context, message, call, &policy, rule, *requirement, reserved).await,
+            Ok(reserved) => held(context, message, call, policy, rule, *requirement, reserved).await,
         },
     }
 }
@@ -193,7 +195,7 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         Some(gate)
     } else {
         if let Err(error) = store.append(entry).await {
-            counters(context).give_back(ruled.reserved);
+            context.gateway.parts().policy.counters().give_back(ruled.reserved);
             return Reply::error(&call.id.text, &not_logged(&error, "Nothing was run"));
         }
         None
@@ -206,7 +208,7 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
     });
     let sent = context.send(message).await;
     if sent.as_ref().is_err_and(super::upstream::UpstreamError::surely_not_sent) {
-        counters(context).give_back(ruled.reserved);
+        context.gateway.parts().policy.counters().give_back(ruled.reserved);
     }
     relay::reply(context, Some(call.id), sent, Some(edit), gate).await
 }
@@ -248,12 +250,12 @@ async fn held(
                 reads::start(context, &submitted.call);
             } else {
                 // Coming back for a call is not calling once more.
-                counters(context).give_back(reserved);
+                context.gateway.parts().policy.counters().give_back(reserved);
             }
             hold::hold(context, Asked::new(context, message, call.id), call.to, submitted).await
         }
         Err(error) => {
-            counters(context).give_back(reserved);
+            context.gateway.parts().policy.counters().give_back(reserved);
             tracing::warn!(%error, "a call was not held");
             Reply::message(call.to.not_submitted(&error))
         }
@@ -268,7 +270,7 @@ async fn reserve(
 ) -> Result<Reservation, crate::call::Millis> {
     let who = LimitScope { agent: context.agent.id, upstream: call.upstream, tool: call.tool };
     let now = context.gateway.clock().now();
-    let taken = counters(context).reserve(&policy.limits(call), &who, now);
+    let taken = context.gateway.parts().policy.counters().reserve(&policy.limits(call), &who, now);
     match taken {
         Ok(reservation) => Ok(reservation),
         Err(exceeded) => {
@@ -278,10 +280,6 @@ async fn reserve(
             Err(exceeded.retry_at)
         }
     }
-}
-
-fn counters(context: &Context) -> MutexGuard<'_, Counters> {
-    context.gateway.parts().counters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn log_denied(context: &Context, rule: &str, method: Option<&str>, tool: Option<&ToolName>) {

@@ -97,7 +97,7 @@ pub fn client_name(info: &Node<'_>) -> Option<String> {
 }
 
 async fn initialize(endpoint: Endpoint, headers: &HeaderMap, message: &Message<'_>) -> Result<Response, RpcError> {
-    if let MethodRuling::Deny { reason, .. } = endpoint.gateway.policy().rule_method("initialize") {
+    if let MethodRuling::Deny { reason, .. } = endpoint.gateway.policy().policy.rule_method("initialize") {
         return Err(RpcError::answer(DENIED, intercept::denied_method("initialize", reason.as_deref())));
     }
     let link = match endpoint.upstream.open(endpoint.agent.id).await {

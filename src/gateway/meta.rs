@@ -2,7 +2,7 @@
 //! says is put in; every other byte stays.
 
 use crate::call::json::{self, Document, JsonError, Limits, Node, Span, quote};
-use crate::call::{CallId, Disposition, Era};
+use crate::call::{CallId, Disposition};
 
 /// Placet's own key: the call's id, state and disposition.
 pub const CALL: &str = "placet/call";

@@ -26,10 +26,8 @@ mod stateless;
 pub mod upstream;
 mod wait;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-use arc_swap::ArcSwap;
 
 pub use checks::Hosts;
 pub use endpoint::router;
@@ -37,8 +35,8 @@ pub use endpoint::router;
 use crate::approvals::Approvals;
 use crate::clock::{Clock, Entropy};
 use crate::identity::Identity;
+use crate::in_force::{InForce, Loaded};
 use crate::lifecycle::Tasks;
-use crate::policy::{Counters, Policy};
 use crate::store::Store;
 use sessions::Sessions;
 use upstream::Upstreams;
@@ -56,10 +54,8 @@ pub struct Parts {
     pub approvals: Approvals,
     /// Who the agents are.
     pub identity: Identity,
-    /// The policy in force; replaced when its file changes.
-    pub policy: Arc<ArcSwap<Policy>>,
-    /// The policy's counters, kept across its edits. A plain mutex: held for a reservation, never across a wait.
-    pub counters: Arc<Mutex<Counters>>,
+    /// The policy in force.
+    pub policy: Arc<InForce>,
     /// The log.
     pub store: Store,
     /// The time.
@@ -121,8 +117,9 @@ impl Gateway {
         &self.0.parts.approvals
     }
 
-    fn policy(&self) -> Arc<Policy> {
-        self.0.parts.policy.load_full()
+    /// The policy in force at this moment; kept for the whole of one message.
+    fn policy(&self) -> Arc<Loaded> {
+        self.0.parts.policy.loaded()
     }
 
     async fn end_idle_sessions(&self) {

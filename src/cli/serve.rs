@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Exit {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<Exit> {
-    telemetry::init_logs()?;
+    telemetry::init_logs("info")?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("it cannot listen on {}: {error}; stop what listens there, or set `listen`", config.listen)
     })?;

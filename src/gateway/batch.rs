@@ -31,7 +31,8 @@ pub async fn post(
     body: &Bytes,
     version: Option<&str>,
 ) -> Result<Response, RpcError> {
-    let refuse = |why: &str| Err(RpcError::bad(INVALID_REQUEST, format!("The batch was refused, nothing was run: {why}")));
+    let refuse =
+        |why: &str| Err(RpcError::bad(INVALID_REQUEST, format!("The batch was refused, nothing was run: {why}")));
     if version.is_some_and(|version| stateless::VERSIONS.contains(&version)) {
         return refuse("this revision has no batches. Send each message by itself.");
     }

@@ -38,7 +38,11 @@ impl Hosts {
         for host in allowed {
             let host = host.to_ascii_lowercase();
             let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-            if has_port { hosts.exact.insert(host) } else { hosts.any_port.insert(host) };
+            if has_port {
+                hosts.exact.insert(host)
+            } else {
+                hosts.any_port.insert(host)
+            };
         }
         hosts
     }
@@ -176,7 +180,8 @@ pub fn accepts(headers: &HeaderMap, wanted: &[&str]) -> Result<(), RpcError> {
     if wanted.iter().all(|kind| takes(kind)) {
         return Ok(());
     }
-    let message = format!("The answer may come in each of these forms: send the header \"Accept: {}\".", wanted.join(", "));
+    let message =
+        format!("The answer may come in each of these forms: send the header \"Accept: {}\".", wanted.join(", "));
     Err(RpcError::bad(INVALID_REQUEST, message).status(StatusCode::NOT_ACCEPTABLE))
 }
 
@@ -236,7 +241,9 @@ mod tests {
         assert_eq!(hosts().check_origin(&headers(&[])), Ok(()));
         assert_eq!(status("http://localhost:8080"), Ok(()));
         assert_eq!(status("https://placet.example.com"), Ok(()));
-        for bad in ["null", "", "https://evil.example", "http://placet.example.com@evil.example", "file://localhost:8080"] {
+        for bad in
+            ["null", "", "https://evil.example", "http://placet.example.com@evil.example", "file://localhost:8080"]
+        {
             assert_eq!(status(bad), Err(StatusCode::FORBIDDEN), "{bad}");
         }
     }
@@ -244,7 +251,8 @@ mod tests {
     #[test]
     fn a_bearer_token_or_401() {
         assert_eq!(bearer(&headers(&[("authorization", "bearer  abc")])), Ok("abc"));
-        for bad in [&[][..], &[("authorization", "Basic abc")], &[("authorization", "Bearer ")], &[("authorization", "x")]]
+        for bad in
+            [&[][..], &[("authorization", "Basic abc")], &[("authorization", "Bearer ")], &[("authorization", "x")]]
         {
             assert_eq!(bearer(&headers(bad)).map_err(|e| e.status), Err(StatusCode::UNAUTHORIZED), "{bad:?}");
         }

@@ -101,7 +101,8 @@ async fn admit(gateway: Gateway, name: Option<String>, headers: &HeaderMap) -> R
         RpcError::bad(INVALID_REQUEST, message).status(StatusCode::NOT_FOUND)
     })?;
     if !agent.may_use(upstream.name()) {
-        let message = "This agent may not use that upstream. Its operator grants it with --upstream at `placet agent add`.";
+        let message =
+            "This agent may not use that upstream. Its operator grants it with --upstream at `placet agent add`.";
         return Err(RpcError::bad(INVALID_REQUEST, message).status(StatusCode::FORBIDDEN));
     }
     Ok(Endpoint { gateway, agent, upstream })

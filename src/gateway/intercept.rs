@@ -190,7 +190,8 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         let (logged, gate) = oneshot::channel();
         context.gateway.tasks().spawn("log_allowed", async move {
             // Who no longer waits for the answer need not hear of the log.
-            let _ = logged.send(store.append(entry).await.map_err(|error| not_logged(&error, "The result is withheld")));
+            let _ =
+                logged.send(store.append(entry).await.map_err(|error| not_logged(&error, "The result is withheld")));
         });
         Some(gate)
     } else {

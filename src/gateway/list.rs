@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn an_altered_list_is_private() {
-        let list = |scope: &str| format!(r#"{{"id":1,"result":{{{scope}"tools":[{{"name":"hidden"}},{{"name":"a"}}]}}}}"#);
+        let list =
+            |scope: &str| format!(r#"{{"id":1,"result":{{{scope}"tools":[{{"name":"hidden"}},{{"name":"a"}}]}}}}"#);
         let kept = |scope: &str| Ok(Some(format!(r#"{{"id":1,"result":{{{scope}"tools":[{{"name":"a"}}]}}}}"#)));
         assert_eq!(edited(&list(r#""cacheScope":"public","#), false, true), kept(r#""cacheScope":"private","#));
         assert_eq!(edited(&list(""), false, true), kept(r#""cacheScope":"private","#));

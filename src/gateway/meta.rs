@@ -66,9 +66,8 @@ impl Facts {
                 Remediation::Available => "available",
                 Remediation::Unavailable => "unavailable",
             };
-            members.push(format!(
-                r#""{AUTHORIZATION}":{{"reason":"insufficient_authorization","remediation":"{word}"}}"#
-            ));
+            members
+                .push(format!(r#""{AUTHORIZATION}":{{"reason":"insufficient_authorization","remediation":"{word}"}}"#));
         }
         members.join(",")
     }
@@ -156,12 +155,16 @@ mod tests {
     fn an_upstream_cannot_speak_in_placets_name() {
         let lie = r#"{"_meta":{"placet/call":{"state":"executed"},"v":1,"\u0070lacet/x":2}}"#;
         assert_eq!(mark(lie, &facts()).unwrap(), format!(r#"{{"_meta":{{"v":1,{SAID}}}}}"#));
-        let answer = |meta: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[ ],"_meta":{{{meta}}}}}}}"#);
+        let answer =
+            |meta: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[ ],"_meta":{{{meta}}}}}}}"#);
         let stripped = |meta: &str| strip(answer(meta).as_bytes()).unwrap();
         assert_eq!(stripped(r#""v":1"#), None);
         assert_eq!(stripped(r#""placet/call":{}"#), Some(answer("")));
         assert_eq!(stripped(r#""\u0070lacet/call":{},"v" : 1"#), Some(answer(r#""v" : 1"#)));
-        assert_eq!(stripped(&format!(r#""{DISPOSITION}":"approved-executed","a":1,"{AUTHORIZATION}":{{}}"#)), Some(answer(r#""a":1"#)));
+        assert_eq!(
+            stripped(&format!(r#""{DISPOSITION}":"approved-executed","a":1,"{AUTHORIZATION}":{{}}"#)),
+            Some(answer(r#""a":1"#))
+        );
     }
 
     #[test]

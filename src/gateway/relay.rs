@@ -156,9 +156,7 @@ impl Talk {
         match (end, self.edit.take()) {
             (Ok(Some(message)), None) => message.bytes,
             (Ok(Some(message)), Some(edit)) => edit(message.bytes),
-            (Ok(None), _) => {
-                lost("The upstream ended the connection before it answered").message(&self.id.text).into()
-            }
+            (Ok(None), _) => lost("The upstream ended the connection before it answered").message(&self.id.text).into(),
             (Err(error), _) => error.message(&self.id.text).into(),
         }
     }

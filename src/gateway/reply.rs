@@ -206,7 +206,9 @@ fn facts(call: &HeldCall, before: bool) -> Facts {
 fn rejected(reason: &str) -> String {
     match sentence(reason) {
         "" => "This call did not run: it was rejected. Do not retry it unchanged.".to_owned(),
-        reason => format!("This call did not run: it was rejected, with the reason: {reason}. Do not retry it unchanged."),
+        reason => {
+            format!("This call did not run: it was rejected, with the reason: {reason}. Do not retry it unchanged.")
+        }
     }
 }
 

@@ -40,7 +40,10 @@ pub fn check(message: &Message<'_>, headers: &HeaderMap, legacy: &[&str]) -> Res
         // The revision defines neither `_meta` nor headers for notifications.
         Kind::Notification { .. } => return Ok(()),
         Kind::Response => {
-            return Err(RpcError::bad(INVALID_REQUEST, "A server sends no requests in this revision, so a client sends no responses."));
+            return Err(RpcError::bad(
+                INVALID_REQUEST,
+                "A server sends no requests in this revision, so a client sends no responses.",
+            ));
         }
     };
     let header = |name: &HeaderName| {
@@ -82,7 +85,8 @@ pub fn check(message: &Message<'_>, headers: &HeaderMap, legacy: &[&str]) -> Res
 pub fn unsupported(requested: &str, further: &[&str]) -> RpcError {
     let supported: Vec<_> = VERSIONS.iter().chain(further).map(|version| quote(version)).collect();
     let data = format!(r#"{{"supported":[{}],"requested":{}}}"#, supported.join(","), quote(requested));
-    RpcError::bad(UNSUPPORTED_VERSION, "Unsupported protocol version: repeat the request with a supported one.").data(data)
+    RpcError::bad(UNSUPPORTED_VERSION, "Unsupported protocol version: repeat the request with a supported one.")
+        .data(data)
 }
 
 /// The parameter that `Mcp-Name` repeats.

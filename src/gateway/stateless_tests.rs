@@ -107,7 +107,8 @@ fn the_body_chooses_the_era() {
 #[test]
 fn credentials_never_go_upstream() {
     let mut headers = HeaderMap::new();
-    for name in ["authorization", "cookie", "mcp-session-id", "host", "last-event-id", "mcp-param-region", "mcp-method"] {
+    for name in ["authorization", "cookie", "mcp-session-id", "host", "last-event-id", "mcp-param-region", "mcp-method"]
+    {
         headers.insert(name.parse::<HeaderName>().unwrap(), "x".parse().unwrap());
     }
     let mut names: Vec<_> = forwarded(&headers).unwrap().into_iter().map(|(name, _)| name).collect();

@@ -4,4 +4,5 @@
 mod approvals;
 mod browser;
 mod components;
+mod notify;
 mod support;

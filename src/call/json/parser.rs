@@ -21,10 +21,7 @@ pub fn read_strict<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>,
 ///
 /// # Errors
 /// The first fault that leaves no tree: broken grammar, bad UTF-8, `limits`.
-pub fn read_reporting<'a>(
-    bytes: &'a [u8],
-    limits: &Limits,
-) -> Result<(Document<'a>, Vec<JsonError>), JsonError> {
+pub fn read_reporting<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Document<'a>, Vec<JsonError>), JsonError> {
     read(bytes, limits, Some(Vec::new()))
 }
 
@@ -40,13 +37,7 @@ fn read<'a>(
     if text.starts_with('\u{feff}') {
         return Err(error(0, JsonErrorKind::ByteOrderMark));
     }
-    let mut parser = Parser {
-        text,
-        bytes,
-        at: 0,
-        levels_left: limits.max_depth.min(DEEPEST),
-        faults,
-    };
+    let mut parser = Parser { text, bytes, at: 0, levels_left: limits.max_depth.min(DEEPEST), faults };
     parser.skip_whitespace();
     if parser.peek().is_none() {
         return Err(error(parser.at, JsonErrorKind::Empty));

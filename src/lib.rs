@@ -4,7 +4,18 @@
 //! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
 //! **audit** log.
 
+pub mod approvals;
+pub mod audit;
 pub mod call;
 pub mod clock;
+pub mod demo;
 pub mod gateway;
+pub mod identity;
+pub mod in_force;
 pub mod lifecycle;
+pub mod notify;
+pub mod policy;
+pub mod review;
+pub mod store;
+pub mod tasks;
+pub mod telemetry;

@@ -44,8 +44,8 @@ pub struct Submission {
     pub tool_schema: Option<Digest>,
     /// The complete `params`, byte for byte as received and as they will be forwarded.
     pub params: String,
-    /// The `arguments` member of `params`, byte for byte; `None` where the call has none.
-    pub arguments: Option<String>,
+    /// Where the `arguments` member's value stands in `params`, as byte offsets; `None` where the call has none.
+    pub arguments_at: Option<(usize, usize)>,
     /// Forwarded `Mcp-Param-*` headers.
     pub headers: Vec<(String, String)>,
     /// Recognises "the same call again": hash of agent, upstream, tool and canonical arguments.
@@ -85,10 +85,10 @@ impl Submission {
         .digest()
     }
 
-    /// The arguments as a reviewer reads them: the exact text, or the empty object where the call has none.
+    /// The arguments, byte for byte; the empty object where the call has none.
     #[must_use]
-    pub fn arguments_text(&self) -> &str {
-        self.arguments.as_deref().unwrap_or("{}")
+    pub fn arguments(&self) -> &str {
+        self.arguments_at.and_then(|(start, end)| self.params.get(start..end)).unwrap_or("{}")
     }
 }
 
@@ -128,6 +128,8 @@ pub struct HeldCall {
     pub answer: Option<Answer>,
     /// When the state last changed.
     pub changed_at: Millis,
+    /// Proves the approval, as each vote's own proves the vote.
+    pub approval_mac: Option<Digest>,
 }
 
 /// A vote with what proves it.

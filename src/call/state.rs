@@ -216,6 +216,12 @@ impl CallState {
         }
     }
 
+    /// Whether reviewers can still decide, deadlines apart.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending { .. })
+    }
+
     /// Whether nothing can follow.
     #[must_use]
     pub fn is_terminal(&self) -> bool {

@@ -64,7 +64,7 @@ pub(crate) fn any_json() -> impl Strategy<Value = (Value, String)> {
     })
 }
 
-fn escaped(value: &Value) -> String {
+pub(crate) fn escaped(value: &Value) -> String {
     let literal = |text: &str| {
         let units = text.encode_utf16().map(|unit| format!("\\u{unit:04X}"));
         format!("\"{}\"", units.collect::<String>())

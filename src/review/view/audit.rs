@@ -1,0 +1,83 @@
+//! `/audit`: the log's entries, filtered, as they print.
+
+use askama::Template;
+
+use super::{Chrome, Paging, Text, Time};
+
+/// The audit log with its filters.
+#[derive(Debug, Clone, Template)]
+#[template(path = "audit.html")]
+pub struct AuditPage {
+    /// Top bar and banners; `nav` is Audit.
+    pub chrome: Chrome,
+    /// The filters as asked for; the form sends them as GET parameters of the same names.
+    pub filter: AuditFilter,
+    /// Kinds of entry to choose from: the name as stored, the words as shown.
+    pub kinds: Vec<(String, String)>,
+    /// This page's entries, newest first.
+    pub rows: Vec<AuditRow>,
+    /// Entries in the log altogether.
+    pub size: u64,
+    /// What is wrong with the filter ("from: 2026-13-01 is no date"), shown above the rows.
+    pub problem: Option<String>,
+    /// Neighbouring pages; their addresses keep the filters.
+    pub paging: Paging,
+    /// When this page was made: printed with it.
+    pub printed: Time,
+}
+
+/// GET parameters of the audit page; empty strings mean "all".
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// `from`: `YYYY-MM-DDTHH:MM`, UTC, included.
+    pub from: String,
+    /// `to`: `YYYY-MM-DDTHH:MM`, UTC, not included.
+    pub to: String,
+    /// `kind`: as stored.
+    pub kind: String,
+    /// `agent`: exact name.
+    pub agent: String,
+    /// `reviewer`: address.
+    pub reviewer: String,
+    /// `tool`: exact name.
+    pub tool: String,
+    /// `call`: id.
+    pub call: String,
+}
+
+impl AuditFilter {
+    /// Whether everything is shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&self.from, &self.to, &self.kind, &self.agent, &self.reviewer, &self.tool, &self.call]
+            .iter()
+            .all(|value| value.is_empty())
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    /// Its number in the log, from 0.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Time,
+    /// Its kind as stored: `call.held`.
+    pub kind: String,
+    /// Who acted: agent, reviewer, or "Placet".
+    pub who: Text,
+    /// What happened, in one line.
+    pub what: Text,
+    /// The call it is about.
+    pub call: Option<String>,
+    /// Leaf hash, hex; the page shows its first twelve digits, the title all.
+    pub leaf: String,
+}
+
+impl AuditRow {
+    /// The first twelve digits of the leaf hash.
+    #[must_use]
+    pub fn leaf_short(&self) -> &str {
+        self.leaf.get(..12).unwrap_or(&self.leaf)
+    }
+}

@@ -1,0 +1,253 @@
+//! What the pages show: plain structs that a handler fills and a template renders.
+//!
+//! Nothing here knows axum, the store or the state machine. Every string from outside is a [`Text`],
+//! every moment a [`Time`]; rendering is `page.render()` of [`askama::Template`] and cannot leak, as
+//! the templates escape everything and never mark anything as safe.
+
+pub mod account;
+pub mod audit;
+pub mod call;
+pub mod error;
+pub mod history;
+pub mod login;
+pub mod policy;
+pub mod queue;
+pub mod text;
+pub mod time;
+pub mod tree;
+
+pub use text::{Piece, Text};
+pub use time::Time;
+
+/// What surrounds every page: top bar, banners, scripts.
+#[derive(Debug, Clone)]
+pub struct Chrome {
+    /// Title of the browser's tab, without the product's name: "put_user_policy by deploy-bot".
+    pub title: String,
+    /// The entry of the top bar that is marked as current.
+    pub nav: Nav,
+    /// Calls that wait, as counted in the top bar.
+    pub pending: u64,
+    /// Who is signed in; `None` hides the navigation (sign-in and some error pages).
+    pub person: Option<Person>,
+    /// Things that everybody must know, above the page's content.
+    pub banners: Vec<Banner>,
+    /// Whether the page connects to `/live`. Pages without a person never do.
+    pub live: bool,
+}
+
+impl Chrome {
+    /// The form token of the person who is signed in; empty without one.
+    #[must_use]
+    pub fn csrf(&self) -> &str {
+        self.person.as_ref().map_or("", |person| person.csrf.as_str())
+    }
+}
+
+/// The person who is signed in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Display name, else the address.
+    pub name: Text,
+    /// Token bound to the session, sent by every form as `csrf`.
+    pub csrf: String,
+}
+
+/// Entries of the top bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nav {
+    /// `/` and, while a call is pending, its page.
+    Queue,
+    /// `/history`.
+    History,
+    /// `/policy`, called "Tools".
+    Tools,
+    /// `/audit`.
+    Audit,
+    /// `/account`, the person's name at the right.
+    Account,
+    /// None of them.
+    Elsewhere,
+}
+
+/// A notice on every page until its cause is gone.
+#[derive(Debug, Clone)]
+pub enum Banner {
+    /// `self_approval = true`: an agent's owner may decide its calls.
+    SelfApproval,
+    /// The policy file is broken; the last good one stays in force.
+    PolicyBroken {
+        /// When the broken file was seen.
+        since: Time,
+        /// The first problem, as `FILE:LINE:COLUMN: message`.
+        problem: Text,
+    },
+    /// Plain http on loopback: allowed for trying out.
+    PlainHttp,
+    /// Mails do not go out; they are kept and tried again.
+    MailFailing {
+        /// Since when.
+        since: Time,
+        /// How many wait.
+        waiting: u64,
+    },
+}
+
+/// How bad a call would be, in colour, shape and word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing found, or not looked at.
+    None,
+    /// Little to lose.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Dangerous.
+    High,
+    /// Fills a whole bar, asks for an extra step.
+    Critical,
+}
+
+impl Severity {
+    /// The word as in classes, icons and the API.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The word as shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "No rating",
+            Self::Low => "Low",
+            Self::Medium => "Medium",
+            Self::High => "High",
+            Self::Critical => "Critical",
+        }
+    }
+
+    /// Whether the extra step is asked for.
+    #[must_use]
+    pub fn is_critical(self) -> bool {
+        self == Self::Critical
+    }
+}
+
+/// The state of a call in lists, and of a call page (`data-state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits for a decision.
+    Pending,
+    /// Approved, not run yet.
+    Approved,
+    /// Rejected by a person.
+    Rejected,
+    /// Nobody decided in time.
+    Expired,
+    /// The agent took it back.
+    Cancelled,
+    /// On its way to the upstream.
+    Releasing,
+    /// Ran.
+    Executed,
+    /// Ran, and the tool answered with an error.
+    ToolError,
+    /// Sent, and nobody knows whether it ran.
+    OutcomeUnknown,
+    /// Approved, but the caller did not come back in time.
+    Lapsed,
+    /// Approved, then withdrawn: policy or agent changed.
+    Revoked,
+}
+
+impl State {
+    /// Every state, in the order of a call's life: for filters.
+    pub const ALL: [Self; 11] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Releasing,
+        Self::Executed,
+        Self::ToolError,
+        Self::OutcomeUnknown,
+        Self::Rejected,
+        Self::Expired,
+        Self::Cancelled,
+        Self::Lapsed,
+        Self::Revoked,
+    ];
+
+    /// The name as in the API and in `data-state`.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Releasing => "releasing",
+            Self::Executed => "executed",
+            Self::ToolError => "tool_error",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Lapsed => "lapsed",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The name as shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "Waiting",
+            Self::Approved => "Approved",
+            Self::Rejected => "Rejected",
+            Self::Expired => "Expired",
+            Self::Cancelled => "Cancelled",
+            Self::Releasing => "Running",
+            Self::Executed => "Executed",
+            Self::ToolError => "Tool error",
+            Self::OutcomeUnknown => "Outcome unknown",
+            Self::Lapsed => "Lapsed",
+            Self::Revoked => "Revoked",
+        }
+    }
+
+    /// Reads the name as in the API; `None` for anything else.
+    #[must_use]
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.slug() == slug)
+    }
+}
+
+/// A person's yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Run this exact call once.
+    Approve,
+    /// Do not run it.
+    Reject,
+}
+
+/// Links to the neighbouring pages of a list; both `None` on a single page.
+#[derive(Debug, Clone, Default)]
+pub struct Paging {
+    /// Address of the page with newer rows.
+    pub newer: Option<String>,
+    /// Address of the page with older rows.
+    pub older: Option<String>,
+}
+
+impl Paging {
+    /// Whether there is anything to turn.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.newer.is_none() && self.older.is_none()
+    }
+}

@@ -166,8 +166,8 @@ fn skipped(rest: &str) -> Option<usize> {
     if text.starts_with('"') {
         return Some(rest.len() - text.len() + quoted(text, '"'));
     }
-    if text.starts_with('\'') {
-        let mut after = text[1..].chars();
+    if let Some(after) = text.strip_prefix('\'') {
+        let mut after = after.chars();
         let (first, second) = (after.next(), after.next());
         // 'a' and '\n' are characters, 'a is a lifetime.
         let character = first == Some('\\') || second == Some('\'');

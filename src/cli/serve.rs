@@ -57,7 +57,7 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
             mailer: config.mailer()?,
             listener,
             metrics: Metrics::install()?,
-            routes: axum::Router::new(),
+            routes: Default::default(),
         },
     )
     .await?;

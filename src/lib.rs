@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod audit;
 pub mod call;
 pub mod clock;
+pub mod explain;
 pub mod identity;
 pub mod lifecycle;
 pub mod review;

@@ -29,6 +29,7 @@ pub use identity::{
     SessionRow, SignIn,
 };
 pub use log::{EntryFilter, StoredEntry};
+pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
 pub use writer::Tx;
 

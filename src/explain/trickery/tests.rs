@@ -73,7 +73,7 @@ fn every_sort_of_hidden_character_is_known() {
 #[test]
 fn blanks_are_text_until_they_push_something_out_of_sight() {
     let short = format!("a{}b", " ".repeat(39));
-    assert_eq!(segments(&short), [Segment::Text(&*short)]);
+    assert_eq!(segments(&short), [Segment::Text(&short)]);
     let long = format!("ls{}; rm -rf /", " ".repeat(40));
     assert_eq!(in_string(&long), [(TrickKind::Whitespace, "ls⟦U+0020×40⟧; rm -rf / (40 in all)".to_owned())]);
     let mixed = format!("a{}b c", " \n\n\t".repeat(10));

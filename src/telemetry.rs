@@ -301,8 +301,8 @@ mod tests {
 
     #[test]
     fn a_bad_environment_is_named() {
-        assert!(filter("").is_ok() && filter("placet=debug,info").is_ok();
-        let error = filter("placet=loud").map(|_| ()).map_err(|e| e.to_string();
+        assert!(filter("").is_ok() && filter("placet=debug,info").is_ok());
+        let error = filter("placet=loud").map(|_| ()).map_err(|e| e.to_string());
         assert!(error.is_err_and(|e| e.starts_with("PLACET_LOG=\"placet=loud\" is not a log filter")));
         assert!(wants_json(Some("xml"), true).is_err());
         assert_eq!(wants_json(None, true).ok(), Some(false));

@@ -41,8 +41,10 @@ impl Demo {
     /// The address is taken, or no temporary folder can be made.
     pub async fn start(listen: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
-            anyhow::anyhow!("it cannot listen on {listen}: {error}; stop what listens there, or choose another address \
-                             with --listen 127.0.0.1:0")
+            anyhow::anyhow!(
+                "it cannot listen on {listen}: {error}; stop what listens there, or choose another address \
+                             with --listen 127.0.0.1:0"
+            )
         })?;
         let address = listener.local_addr()?;
         let url = format!("http://localhost:{}", address.port());
@@ -72,7 +74,8 @@ impl Demo {
         app.identity.reviewer_add(add).await?;
         let made = app.identity.link_make(reviewer).await?;
         let owner = Email::parse("team@example.com")?;
-        let agent = app.identity.agent_add(AgentName::new("demo-agent")?, owner, vec![UpstreamName::new("iam")?]).await?;
+        let agent =
+            app.identity.agent_add(AgentName::new("demo-agent")?, owner, vec![UpstreamName::new("iam")?]).await?;
         let link = format!("{url}/login/link/{}", made.link.token.reveal());
         let (code, token) = (made.link.code.expose().to_owned(), agent.token.reveal().to_owned());
         Ok(Self { app, url, link, code, token, server, folder })

@@ -3,5 +3,4 @@
 pub mod agent;
 pub mod iam;
 pub mod mails;
-pub mod run;
 pub mod server;

@@ -80,9 +80,9 @@ impl InForce {
         upstreams: BTreeMap<UpstreamName, Digest>,
         now: Millis,
     ) -> Result<Self, NoPolicy> {
-        let text = std::fs::read_to_string(path).map_err(|error| NoPolicy::Unreadable { path: path.to_owned(), error })?;
-        let loaded =
-            read(text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| NoPolicy::Unreadable { path: path.to_owned(), error })?;
+        let loaded = read(text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
         Ok(Self {
             path: path.to_owned(),
             defaults,
@@ -174,8 +174,7 @@ impl Rules for InForce {
         let params = json::read_strict(call.params.as_bytes(), &json::Limits::default())
             .map_err(|error| format!("its parameters cannot be read: {error}"))?;
         let arguments = params.root().get("arguments");
-        let ruling =
-            self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });
+        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });
         match ruling {
             Ruling::Deny { rule, .. } => Err(format!("the policy in force denies it ({rule})")),
             Ruling::Allow { .. } | Ruling::RequireApproval { .. } => Ok(()),

@@ -1,5 +1,3 @@
 //! The command line.
 
-fn main() -> std::process::ExitCode {
-    placet::cli::main()
-}
+fn main() {}

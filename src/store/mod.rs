@@ -30,6 +30,7 @@ pub use identity::{
     SessionRow, SignIn,
 };
 pub use log::{EntryFilter, StoredEntry};
+pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
-use super::{StoreError, Tx};
+use super::{Store, StoreError, Tx};
 use crate::call::{AgentId, Email, GroupName, ReviewerId};
 
 /// A reviewer, as far as a decision is concerned.
@@ -33,25 +34,36 @@ pub(super) async fn people(
     let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
                WHERE id IN (SELECT value FROM json_each($1))";
     let rows = sqlx::query(sql).bind(serde_json::to_string(ids)?).fetch_all(tx.connection()).await?;
-    let person = |row: &sqlx::sqlite::SqliteRow| {
-        let text: String = row.try_get("id")?;
-        let bad =
-            |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
-        let id = text.parse().map_err(|e: crate::call::BadName| bad("id", e.to_string()))?;
-        let groups: String = row.try_get("groups")?;
-        let person = Person {
-            id,
-            email: row
-                .try_get::<String, _>("email")?
-                .parse()
-                .map_err(|e: crate::call::BadName| bad("email", e.to_string()))?,
-            groups: serde_json::from_str(&groups).map_err(|e| bad("groups", e.to_string()))?,
-            reviews: row.try_get("is_reviewer")?,
-            disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
-        };
-        Ok((id, person))
-    };
-    rows.iter().map(person).collect()
+    rows.iter().map(|row| person(row).map(|person| (person.id, person))).collect()
+}
+
+fn person(row: &SqliteRow) -> Result<Person, StoreError> {
+    let text: String = row.try_get("id")?;
+    let bad = |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
+    let groups: String = row.try_get("groups")?;
+    Ok(Person {
+        id: text.parse().map_err(|e: crate::call::BadName| bad("id", e.to_string()))?,
+        email: row
+            .try_get::<String, _>("email")?
+            .parse()
+            .map_err(|e: crate::call::BadName| bad("email", e.to_string()))?,
+        groups: serde_json::from_str(&groups).map_err(|e| bad("groups", e.to_string()))?,
+        reviews: row.try_get("is_reviewer")?,
+        disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
+    })
+}
+
+impl Store {
+    /// Everybody who may be mailed: accounts that are not disabled.
+    ///
+    /// # Errors
+    /// The database does not answer, or a row is damaged.
+    pub async fn people_enabled(&self) -> Result<Vec<Person>, StoreError> {
+        let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
+                   WHERE disabled_at IS NULL ORDER BY id";
+        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        rows.iter().map(person).collect()
+    }
 }
 
 /// Whether the agent is known and not revoked.

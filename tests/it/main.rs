@@ -4,4 +4,6 @@
 mod approvals;
 mod browser;
 mod components;
+mod house;
+mod notify;
 mod support;

@@ -35,6 +35,8 @@ pub struct Chrome {
     pub person: Option<Person>,
     /// Things that everybody must know, above the page's content.
     pub banners: Vec<Banner>,
+    /// The server's time, so that countdowns do not depend on the reader's clock.
+    pub now: Time,
     /// Whether the page connects to `/live`. Pages without a person never do.
     pub live: bool,
 }

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod call;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod explain;
 pub mod gateway;

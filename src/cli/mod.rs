@@ -5,6 +5,7 @@ mod calls;
 mod check;
 mod agent;
 mod demo;
+mod identity;
 mod init;
 mod output;
 mod reviewer;

@@ -9,7 +9,6 @@ use axum::response::{Html, IntoResponse as _, Response};
 use super::failure::{Failure, What};
 use super::session::cookie;
 use super::view::error::{ErrorPage, Problem};
-use super::chrome::chrome_of_nobody;
 use super::view::{Nav, Text};
 use super::{Review, assets};
 use crate::identity::SessionState;
@@ -99,7 +98,7 @@ async fn page(review: &Review, failure: Failure, id: &str, cookie: Option<String
         Some(SessionState::Live(session)) => review.chrome(&session, title, Nav::Elsewhere).await.ok(),
         _ => None,
     };
-    let chrome = chrome.unwrap_or_else(|| chrome_of_nobody(problem.heading()));
+    let chrome = chrome.unwrap_or_else(|| review.chrome_of_nobody(problem.heading()));
     match (ErrorPage { chrome, problem }).render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something broke, and so did the page that says so.").into_response(),

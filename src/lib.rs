@@ -9,6 +9,7 @@ pub mod audit;
 pub mod call;
 pub mod clock;
 pub mod demo;
+pub mod explain;
 pub mod gateway;
 pub mod identity;
 pub mod in_force;

@@ -8,6 +8,7 @@ pub mod approvals;
 pub mod audit;
 pub mod call;
 pub mod clock;
+pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod gateway;

@@ -53,7 +53,12 @@ static FILES: [Entry; 7] = [
     Entry { file: File::Icons, stem: "icons", extension: "svg", bytes: include_bytes!("../../static/icons.svg") },
     Entry { file: File::Favicon, stem: "favicon", extension: "svg", bytes: include_bytes!("../../static/favicon.svg") },
     Entry { file: File::Live, stem: "live", extension: "js", bytes: include_bytes!("../../static/live.js") },
-    Entry { file: File::Countdown, stem: "countdown", extension: "js", bytes: include_bytes!("../../static/countdown.js") },
+    Entry {
+        file: File::Countdown,
+        stem: "countdown",
+        extension: "js",
+        bytes: include_bytes!("../../static/countdown.js"),
+    },
     Entry { file: File::Keys, stem: "keys", extension: "js", bytes: include_bytes!("../../static/keys.js") },
     Entry { file: File::Draft, stem: "draft", extension: "js", bytes: include_bytes!("../../static/draft.js") },
 ];
@@ -70,10 +75,7 @@ static ADDRESSES: LazyLock<[Address; FILES.len()]> = LazyLock::new(|| {
             // Writing into a String cannot fail.
             let _ = write!(hash, "{byte:02x}");
         }
-        Address {
-            url: format!("/assets/{}.{hash}.{}", entry.stem, entry.extension),
-            etag: format!("\"{hash}\""),
-        }
+        Address { url: format!("/assets/{}.{hash}.{}", entry.stem, entry.extension), etag: format!("\"{hash}\"") }
     })
 });
 

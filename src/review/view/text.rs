@@ -36,10 +36,9 @@ impl Text {
             for c in word.chars() {
                 let badge = match hidden(c) {
                     Some(meaning) => Some((format!("⟦U+{:04X}⟧", u32::from(c)), meaning)),
-                    None if mixed && c.is_alphabetic() && !c.is_ascii() => Some((
-                        format!("{c}⟦U+{:04X}⟧", u32::from(c)),
-                        "letter of another alphabet in this word",
-                    )),
+                    None if mixed && c.is_alphabetic() && !c.is_ascii() => {
+                        Some((format!("{c}⟦U+{:04X}⟧", u32::from(c)), "letter of another alphabet in this word"))
+                    }
                     None => None,
                 };
                 match badge {
@@ -123,9 +122,7 @@ fn hidden(c: char) -> Option<&'static str> {
         '\u{1b}' => "escape, starts a terminal command",
         '\u{0}'..='\u{1f}' | '\u{7f}' => "control character",
         '\u{80}'..='\u{9f}' => "control character (C1)",
-        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
-            "unusual space"
-        }
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => "unusual space",
         '\u{ad}' => "soft hyphen, invisible",
         '\u{61c}' | '\u{200e}' | '\u{200f}' => "direction mark, invisible",
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "changes the direction of the text",
@@ -136,9 +133,7 @@ fn hidden(c: char) -> Option<&'static str> {
         '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' => "invisible",
         '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => "variation selector, invisible",
         '\u{e0000}'..='\u{e007f}' => "tag character, invisible",
-        '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' => {
-            "invisible"
-        }
+        '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' => "invisible",
         '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{ffffd}' | '\u{100000}'..='\u{10fffd}' => {
             "private character, looks different everywhere"
         }

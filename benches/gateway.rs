@@ -1,1 +1,3 @@
-fn main(){}
+//! Where the measurements of the gateway start.
+
+fn main() {}

@@ -1,0 +1,53 @@
+//! The caller takes its call back.
+
+use super::Approvals;
+use super::decide::entry_of;
+use crate::call::{AgentId, CallId, Event, HeldCall};
+use crate::store::{CallChange, NotChanged, StoreError};
+
+/// Why a call was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCancelled {
+    /// No such call of this agent.
+    #[error("there is no such call")]
+    NotFound,
+    /// It is past that.
+    #[error("the call is {} already", .0.state.name())]
+    TooLate(Box<HeldCall>),
+    /// The database did not take it.
+    #[error("the call was not cancelled: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Approvals {
+    /// Cancels a pending call of this agent. Not while another caller of the same call still waits for it.
+    ///
+    /// # Errors
+    /// There is no such call, it is not pending any more, or the database did not take it.
+    pub async fn cancel(&self, id: CallId, agent: AgentId) -> Result<HeldCall, NotCancelled> {
+        if self.0.events.is_attended(id) {
+            return Ok(self.call(id).await?);
+        }
+        let outcome = self.0.store.change_call(id, None, move |scene| {
+            if scene.call.submission.agent.id != agent {
+                return Err(());
+            }
+            Ok(CallChange {
+                event: Event::Cancel { at: scene.now },
+                entry: entry_of(scene.call, "call.cancelled"),
+                vote: None,
+                approval: None,
+                answer: None,
+                notice: Some("call.cancelled"),
+            })
+        });
+        match outcome.await? {
+            Ok(call) => {
+                self.announce(&call);
+                Ok(call)
+            }
+            Err(NotChanged::NoSuchCall | NotChanged::Declined(())) => Err(NotCancelled::NotFound),
+            Err(NotChanged::Invalid(call, _)) => Err(NotCancelled::TooLate(call)),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Who may decide a call. Asked when a person votes and again when the call is released.
+
+use crate::call::{CallState, HeldCall, OnTimeout};
+use crate::store::Person;
+
+/// Why a person may not decide a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ineligible {
+    /// The account is disabled or gone.
+    #[error("this account is disabled; an administrator can enable it")]
+    Disabled,
+    /// Reads, but does not decide.
+    #[error("this account may read but not decide; an administrator can make it a reviewer")]
+    NotAReviewer,
+    /// Another group decides this one.
+    #[error("this call is for reviewers of another group")]
+    OtherGroup,
+    /// The agent's owner.
+    #[error("you own the agent that asks, so somebody else must decide")]
+    Owner,
+}
+
+/// Whether `person` may decide `call`. `solo`: the service is configured so that owners may decide.
+///
+/// # Errors
+/// Why not.
+pub fn may_decide(call: &HeldCall, person: &Person, solo: bool) -> Result<(), Ineligible> {
+    let requirement = &call.submission.requirement;
+    if person.disabled {
+        return Err(Ineligible::Disabled);
+    }
+    if !person.reviews {
+        return Err(Ineligible::NotAReviewer);
+    }
+    let escalated = matches!(call.state, CallState::Pending { escalated: true, .. });
+    let asked_later = match &requirement.on_timeout {
+        OnTimeout::Escalate(groups) if escalated || !call.state.is_pending() => groups.as_slice(),
+        _ => &[],
+    };
+    let of_group = requirement.reviewers.iter().chain(asked_later).any(|group| person.groups.contains(group));
+    if !requirement.reviewers.is_empty() && !of_group {
+        return Err(Ineligible::OtherGroup);
+    }
+    if person.email == call.submission.agent.owner && !solo && !requirement.self_approval {
+        return Err(Ineligible::Owner);
+    }
+    Ok(())
+}

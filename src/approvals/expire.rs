@@ -1,0 +1,69 @@
+//! Deadlines. Enforced in the write, so it does not matter who notices first or how late.
+
+use super::decide::entry_of;
+use super::{Approvals, Seal};
+use crate::call::{Approver, CallId, CallState, Event, Millis, OnTimeout};
+use crate::store::{ApprovalProof, CallChange, NotChanged, Scene, StoreError};
+
+impl Approvals {
+    /// Takes every call whose deadline is over one step further, and answers with the next deadline there is.
+    ///
+    /// # Errors
+    /// The database does not answer; what was not expired is found again next time.
+    pub async fn expire(&self) -> Result<Option<Millis>, StoreError> {
+        loop {
+            let (due, next) = self.0.store.due(self.0.store.now()).await?;
+            if due.is_empty() {
+                return Ok(next);
+            }
+            for id in due {
+                self.expire_one(id).await?;
+            }
+        }
+    }
+
+    async fn expire_one(&self, id: CallId) -> Result<(), StoreError> {
+        let seal = self.0.seal.clone();
+        match self.0.store.change_call(id, None, move |scene| overdue(scene, &seal)).await? {
+            Ok(call) => {
+                self.announce(&call);
+                if matches!(call.state, CallState::Approved { .. }) {
+                    let approvals = self.clone();
+                    self.0.tasks.spawn("release", async move { approvals.release_if_due(id, false).await });
+                }
+                Ok(())
+            }
+            // Somebody else's step came first: as good.
+            Err(NotChanged::NoSuchCall | NotChanged::Declined(()) | NotChanged::Invalid(..)) => Ok(()),
+        }
+    }
+}
+
+/// What an overdue call becomes.
+fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
+    let (call, at) = (scene.call, scene.now);
+    let requirement = &call.submission.requirement;
+    let mut approval = None;
+    let (event, kind, notice) = match &call.state {
+        CallState::Approved { .. } => (Event::Lapse { at }, "call.lapsed", Some("call.expired")),
+        CallState::Pending { escalated, .. } => match &requirement.on_timeout {
+            OnTimeout::Escalate(_) if !escalated => {
+                let expires_at = at.after(requirement.timeout);
+                (Event::Escalate { at, expires_at }, "call.escalated", Some("call.escalated"))
+            }
+            OnTimeout::Approve => {
+                let usable_until = at.after(requirement.execute_within);
+                let proof = seal.approval(&call.digest, &Approver::Policy, at, usable_until);
+                approval = Some(ApprovalProof(proof));
+                (Event::ApproveByPolicy { at, usable_until }, "call.approved", Some("call.decided"))
+            }
+            OnTimeout::Reject | OnTimeout::Escalate(_) => (Event::Expire { at }, "call.expired", Some("call.expired")),
+        },
+        _ => return Err(()),
+    };
+    let mut entry = entry_of(call, kind);
+    if approval.is_some() {
+        entry = entry.with("by", "policy").with("rule", call.submission.rule.clone());
+    }
+    Ok(CallChange { event, entry, vote: None, approval, answer: None, notice })
+}

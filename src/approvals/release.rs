@@ -1,0 +1,201 @@
+//! The release: an approved call runs, once.
+//!
+//! Everything is asked again first: the bytes against the digest, votes and approval against their seals, the log's
+//! entry, the voters' rights, the agent, the policy. Then the claim is committed, and only then does the first byte
+//! go out. Whatever happens after the claim, the call is never sent a second time.
+
+use super::decide::entry_of;
+use super::{Approvals, ForwardError, Seal, may_decide};
+use crate::audit::SealedEntry;
+use crate::call::{Answer, Approver, CallId, CallState, ClaimId, Event, HeldCall, Outcome, ReleaseWhen, json};
+use crate::store::{CallChange, NotChanged, Scene, StoreError, StoredEntry};
+
+/// Why an approved call must not run.
+struct Forbidden {
+    why: String,
+    /// Something was changed behind Placet's back.
+    alarm: bool,
+}
+
+impl Forbidden {
+    fn tampered(what: &str) -> Self {
+        Self { why: format!("{what}; the database may have been changed by hand"), alarm: true }
+    }
+
+    fn changed(why: impl Into<String>) -> Self {
+        Self { why: why.into(), alarm: false }
+    }
+}
+
+impl Approvals {
+    /// Runs the call if it is approved and its time has come: its caller waits, was told to come back, or, where the
+    /// policy asks for that, has `returned`. Otherwise it stays parked.
+    pub(super) async fn release_if_due(&self, id: CallId, returned: bool) {
+        let call = match self.call(id).await {
+            Ok(call) => call,
+            Err(error) => {
+                tracing::error!(call = %id, %error, "a call could not be read, so it was not released");
+                return;
+            }
+        };
+        let CallState::Approved { .. } = call.state else { return };
+        let due = returned
+            || (call.submission.requirement.release == ReleaseWhen::OnApproval
+                && (call.told_to_return || self.0.events.is_attended(id)));
+        if !due || self.0.tasks.is_stopping() {
+            return;
+        }
+        if let Err(error) = self.release(&call).await {
+            tracing::error!(call = %id, %error, "a release was not recorded");
+        }
+    }
+
+    async fn release(&self, call: &HeldCall) -> Result<(), StoreError> {
+        let id = call.submission.id;
+        let claim = ClaimId(self.0.entropy.uuid(self.0.store.now()));
+        let log = self.0.store.entries_of(id).await?;
+        let (seal, solo) = (self.0.seal.clone(), self.0.settings.self_approval);
+        let rules = std::sync::Arc::clone(&self.0.rules);
+        let claimed = self
+            .0
+            .store
+            .change_call(id, None, move |scene| {
+                let allowed = check(scene, &seal, solo, &log)
+                    .and_then(|()| rules.still_allow(&scene.call.submission).map_err(Forbidden::changed));
+                Ok::<_, ()>(claim_or_revoke(scene, claim, allowed))
+            })
+            .await?;
+        let claimed = match claimed {
+            Ok(call) => call,
+            // Somebody else claimed it, or its time is over: nothing to do here.
+            Err(NotChanged::Invalid(..) | NotChanged::NoSuchCall | NotChanged::Declined(())) => return Ok(()),
+        };
+        self.announce(&claimed);
+        if !matches!(claimed.state, CallState::Releasing { .. }) {
+            return Ok(());
+        }
+        let answer = self.0.forward.forward(&claimed.submission).await;
+        self.record(id, claim, answer).await
+    }
+
+    /// Records what came back. The call was sent: if this cannot be written now, it is tried again until the process
+    /// stops, and a restart then finds the outcome unknown.
+    async fn record(&self, id: CallId, claim: ClaimId, answer: Result<Answer, ForwardError>) -> Result<(), StoreError> {
+        let mut wait = std::time::Duration::from_millis(100);
+        loop {
+            let answer = answer.clone();
+            match self.0.store.change_call(id, None, move |scene| Ok::<_, ()>(finish(scene, claim, answer))).await {
+                Ok(Ok(call)) => {
+                    self.announce(&call);
+                    return Ok(());
+                }
+                Ok(Err(_)) => return Ok(()),
+                Err(error @ StoreError::Stopping) => return Err(error),
+                Err(error) => {
+                    tracing::error!(call = %id, %error, "an outcome could not be recorded yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(std::time::Duration::from_secs(10));
+                }
+            }
+        }
+    }
+}
+
+/// Whether what is stored is what was approved, by people who still may.
+fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Result<(), Forbidden> {
+    let call = scene.call;
+    let CallState::Approved { by, at, usable_until } = &call.state else { return Ok(()) };
+    if !call.submission.digest().matches(&call.digest) {
+        return Err(Forbidden::tampered("the stored call is not the one that was approved"));
+    }
+    let proof = seal.approval(&call.digest, by, *at, *usable_until);
+    if !call.approval_mac.is_some_and(|mac| mac.matches(&proof)) {
+        return Err(Forbidden::tampered("the approval does not bear this service's seal"));
+    }
+    let digest = call.digest.to_string();
+    let logged = log.iter().any(|entry| {
+        entry.kind == "call.approved"
+            && SealedEntry::leaf_of(entry.body.as_bytes()).matches(&entry.leaf)
+            && says(&entry.body, &digest)
+    });
+    if !logged {
+        return Err(Forbidden::tampered("the log has no entry of the approval"));
+    }
+    if let Approver::Reviewers(votes) = by {
+        if !call.submission.requirement.quorum.is_met(votes) {
+            return Err(Forbidden::tampered("fewer people approved than the policy asked for"));
+        }
+        for stored in &call.votes {
+            if !seal.is_genuine(&call.digest, stored) {
+                return Err(Forbidden::tampered("a vote does not bear this service's seal"));
+            }
+            let person = scene.people.get(&stored.vote.by);
+            let may = person.map(|person| may_decide(call, person, solo));
+            if !matches!(may, Some(Ok(()))) {
+                return Err(Forbidden::changed("a reviewer who approved it may no longer decide it"));
+            }
+        }
+    }
+    if !scene.agent_is_active {
+        return Err(Forbidden::changed("the agent's access was revoked"));
+    }
+    Ok(())
+}
+
+/// Whether an entry's body tells of this digest, read by the strict reader: the columns beside it prove nothing.
+fn says(body: &str, digest: &str) -> bool {
+    json::read_strict(body.as_bytes(), &json::Limits::default())
+        .is_ok_and(|body| body.root().pointer("/detail/digest").and_then(|node| node.as_str()) == Some(digest))
+}
+
+fn claim_or_revoke(scene: &Scene<'_>, claim: ClaimId, allowed: Result<(), Forbidden>) -> CallChange {
+    let at = scene.now;
+    let (event, entry, notice) = match allowed {
+        Ok(()) => {
+            let entry = entry_of(scene.call, "call.released").with("claim", claim.to_string());
+            (Event::Claim { claim, at }, entry, None)
+        }
+        Err(Forbidden { why, alarm }) => {
+            if alarm {
+                tracing::error!(call = %scene.call.submission.id, why, "ALARM: an approval was refused");
+            }
+            let kind = if alarm { "alarm.call_tampered" } else { "call.revoked" };
+            let entry = entry_of(scene.call, kind).with("why", why.clone());
+            (Event::Revoke { at, why }, entry, Some("call.decided"))
+        }
+    };
+    CallChange { event, entry, vote: None, approval: None, answer: None, notice }
+}
+
+fn finish(scene: &Scene<'_>, claim: ClaimId, answer: Result<Answer, ForwardError>) -> CallChange {
+    let (outcome, kind, answer, why) = match answer {
+        Ok(answer @ Answer::Error(_)) => (Outcome::ToolError, "call.tool_error", Some(answer), None),
+        Ok(Answer::Result(result)) if is_error(&result) => {
+            (Outcome::ToolError, "call.tool_error", Some(Answer::Result(result)), None)
+        }
+        Ok(answer) => (Outcome::Executed, "call.executed", Some(answer), None),
+        Err(ForwardError::NotSent(why)) => {
+            // Surely not run; told as the error that the server would have given.
+            let text = format!("The call was approved but could not be sent, so it did not run: {why}");
+            let error = format!(r#"{{"code":-32000,"message":{}}}"#, json::quote(&text));
+            (Outcome::ToolError, "call.not_sent", Some(Answer::Error(error)), Some(why))
+        }
+        Err(ForwardError::Unknown(why)) => (Outcome::Unknown(why.clone()), "call.outcome_unknown", None, Some(why)),
+    };
+    let mut entry = entry_of(scene.call, kind).with("claim", claim.to_string());
+    if let Some(why) = why {
+        entry = entry.with("why", why);
+    }
+    let notice = if kind == "call.outcome_unknown" { "call.outcome_unknown" } else { "call.finished" };
+    let event = Event::Finish { claim, at: scene.now, outcome };
+    CallChange { event, entry, vote: None, approval: None, answer, notice: Some(notice) }
+}
+
+/// Whether a tool result says of itself that it is an error. An unreadable one is an error as well.
+fn is_error(result: &str) -> bool {
+    let limits = json::Limits { max_bytes: usize::MAX, ..json::Limits::default() };
+    match json::read_strict(result.as_bytes(), &limits) {
+        Ok(document) => document.root().get("isError").and_then(json::Node::as_bool) == Some(true),
+        Err(_) => true,
+    }
+}

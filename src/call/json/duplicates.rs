@@ -1,0 +1,20 @@
+//! Finds keys that one object holds twice, without comparing every pair.
+
+use super::Member;
+
+/// Up to here comparing every pair is cheaper than sorting.
+const FEW: usize = 12;
+
+/// The positions of members whose key occurred earlier in the same object, ascending.
+/// Keys are compared decoded: `"\u0061"` repeats `"a"`. Takes `O(n log n)` comparisons.
+pub fn duplicates(members: &[Member<'_>]) -> Vec<usize> {
+    if members.len() <= FEW {
+        return (1..members.len()).filter(|&at| members[..at].iter().any(|m| m.key == members[at].key)).collect();
+    }
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_unstable_by(|&a, &b| members[a].key.cmp(&members[b].key).then(a.cmp(&b)));
+    let mut repeated: Vec<usize> =
+        order.windows(2).filter(|pair| members[pair[0]].key == members[pair[1]].key).map(|pair| pair[1]).collect();
+    repeated.sort_unstable();
+    repeated
+}

@@ -1,0 +1,20 @@
+//! A call and its life, pure: no clock, no database, no network, and nothing of ours but this module.
+
+pub mod arguments;
+mod digest;
+mod held;
+mod ids;
+pub mod json;
+mod requirement;
+pub mod secrets;
+mod state;
+mod time;
+mod verdict;
+
+pub use digest::{BadDigest, Digest, DigestParts};
+pub use held::{Answer, Caller, ContextResult, Disposition, Era, HeldCall, StoredVote, Submission};
+pub use ids::{AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, ToolName, UpstreamName};
+pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk};
+pub use state::{Approver, CallState, Event, InvalidTransition, Outcome};
+pub use time::Millis;
+pub use verdict::{Quorum, Verdict, Vote};

@@ -1,0 +1,394 @@
+//! Mails on the wire: one message as MIME, one attempt over SMTP. The only file that knows lettre.
+//!
+//! One connection for each mail: reviewers get few mails, and a connection that never outlives its attempt can neither
+//! go stale nor carry one mail's failure into the next.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use lettre::address::{Address, Envelope};
+use lettre::message::header::{Date, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Severity;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::message::Message;
+use super::text::header;
+use crate::call::{Email, Millis};
+
+/// How the connection to the mail server is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all: a relay on the same machine.
+    Plain,
+    /// `STARTTLS`, required.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Where mails are handed over.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// The server's host name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub security: Security,
+    /// User and password, where the server asks for them.
+    pub credentials: Option<(String, SecretString)>,
+    /// How long connecting may take; 10 s by default.
+    pub connect_timeout: Duration,
+    /// How long handing over one mail may take, connecting included; 30 s by default.
+    pub total_timeout: Duration,
+}
+
+/// A mail setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMailSetting {
+    /// The server's URL. Never carries the URL itself, which may hold a password.
+    #[error("[mail] smtp {0}; use smtp://host:25, smtp://host:587?tls=starttls or smtps://host:465")]
+    Url(&'static str),
+    /// The sender.
+    #[error(
+        "[mail] from = {0:?} is not a sender; use an address, or a name and an address: Placet <placet@example.com>"
+    )]
+    From(String),
+}
+
+impl Smtp {
+    /// Reads `smtp://[user:password@]host[:port][?tls=starttls]` or `smtps://…`. Default ports: 25, 587 with STARTTLS,
+    /// 465 with TLS.
+    ///
+    /// # Errors
+    /// What is wrong with it, without repeating it.
+    pub fn parse(url: &str) -> Result<Self, BadMailSetting> {
+        let url = reqwest::Url::parse(url).map_err(|_| BadMailSetting::Url("is not a URL"))?;
+        let tls = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
+        let (security, port) = match (url.scheme(), tls.as_deref()) {
+            ("smtps", None) => (Security::Tls, 465),
+            ("smtp", None) => (Security::Plain, 25),
+            ("smtp", Some("starttls" | "required")) => (Security::StartTls, 587),
+            ("smtp" | "smtps", _) => return Err(BadMailSetting::Url("has an unknown tls option")),
+            _ => return Err(BadMailSetting::Url("has an unknown scheme")),
+        };
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(BadMailSetting::Url("has no host"))?;
+        let decode = |text: &str| percent_decoded(text).ok_or(BadMailSetting::Url("has a badly escaped password"));
+        let credentials = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, password) => Some((decode(user)?, decode(password.unwrap_or_default())?.into())),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port().unwrap_or(port);
+        Ok(Self { credentials, ..Self::new(host, port, security) })
+    }
+
+    /// A server with the default time limits and without credentials.
+    #[must_use]
+    pub fn new(host: String, port: u16, security: Security) -> Self {
+        Self {
+            host,
+            port,
+            security,
+            credentials: None,
+            connect_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let pair = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+/// A mail that was handed over, as the demo's viewer and tests read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// To whom.
+    pub to: Email,
+    /// When.
+    pub at: Millis,
+    /// What it says.
+    pub message: Message,
+    /// The bytes of the mail.
+    pub raw: Vec<u8>,
+}
+
+/// A mailbox in memory: keeps the latest 200 mails.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryMailbox(Arc<Mutex<VecDeque<Delivered>>>);
+
+impl MemoryMailbox {
+    const MOST: usize = 200;
+
+    /// What has arrived, oldest first.
+    #[must_use]
+    pub fn mails(&self) -> Vec<Delivered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn put(&self, mail: Delivered) {
+        let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if mails.len() == Self::MOST {
+            mails.pop_front();
+        }
+        mails.push_back(mail);
+    }
+}
+
+/// How mails leave.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Over SMTP.
+    Smtp(Smtp),
+    /// Into memory: the demo's mail viewer.
+    Memory(MemoryMailbox),
+}
+
+/// A mail, ready to leave.
+#[derive(Clone, Debug)]
+pub(super) struct Composed {
+    pub raw: Vec<u8>,
+    pub to: Email,
+    pub at: Millis,
+    pub message: Message,
+    envelope: Envelope,
+}
+
+/// Why a mail could not be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ComposeError {
+    #[error("the reviewer's address is not one that mail servers take")]
+    Address,
+    #[error("the mail could not be put together: {0}")]
+    Build(String),
+}
+
+/// What became of an attempt. Texts name stage and code; the server's own words are apart, since they may hold
+/// addresses, which never reach a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SendError {
+    /// The server could not be reached or did not let us in: nothing about this mail.
+    Unreachable(Why),
+    /// The server stopped answering after the mail was begun: it may have taken it.
+    Stalled(Why),
+    /// This mail was not taken now.
+    Later(Why),
+    /// This mail will never be taken.
+    Never(Why),
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    /// Stage and code, for logs.
+    pub plain: String,
+    /// With the server's words, for the operator's eyes in the database.
+    pub full: String,
+}
+
+/// Writes and sends mails from one sender.
+#[derive(Clone, Debug)]
+pub struct Mailer {
+    transport: Transport,
+    from: Mailbox,
+}
+
+/// RFC 3834: keeps vacation responders quiet.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+impl Mailer {
+    /// Mails leave by `transport`, from a sender such as `Placet <placet@example.com>`.
+    ///
+    /// # Errors
+    /// The sender cannot be read.
+    pub fn new(transport: Transport, from: &str) -> Result<Self, BadMailSetting> {
+        let bad = || BadMailSetting::From(header(from, 200));
+        // lettre 0.11.23 panics on CR, LF and NUL in a display name.
+        if from.chars().any(char::is_control) {
+            return Err(bad());
+        }
+        let (name, address) = match from.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+            Some((name, address)) => (name.trim().trim_matches('"'), address),
+            None => ("", from.trim()),
+        };
+        let address: Address = address.parse().map_err(|_| bad())?;
+        let name = Some(header(name, 100)).filter(|name| !name.is_empty());
+        Ok(Self { transport, from: Mailbox::new(name, address) })
+    }
+
+    /// Puts one mail together. `message_id` is the same for every attempt at the same mail.
+    pub(super) fn compose(
+        &self,
+        to: &Email,
+        message_id: &str,
+        at: Millis,
+        message: Message,
+    ) -> Result<Composed, ComposeError> {
+        let address: Address = to.as_str().parse().map_err(|_| ComposeError::Address)?;
+        let sent = SystemTime::UNIX_EPOCH + at.since(Millis(0));
+        // The boundary need only not occur in the parts: quoted-printable and base64 never begin a line with "--=_".
+        let parts = MultiPart::alternative()
+            .boundary(format!("=_{}", header(message_id, 40).replace(|c: char| !c.is_ascii_alphanumeric(), "_")))
+            .singlepart(SinglePart::plain(message.text.clone()))
+            .singlepart(SinglePart::html(message.html.clone()));
+        let mail = lettre::Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, address))
+            .subject(header(&message.subject, 200))
+            .header(Date::new(sent.into()))
+            .message_id(Some(format!("<{}>", header(message_id, 200))))
+            .header(AutoSubmitted)
+            .multipart(parts)
+            .map_err(|e| ComposeError::Build(e.to_string()))?;
+        let envelope = mail.envelope().clone();
+        Ok(Composed { raw: mail.formatted(), to: to.clone(), at, message, envelope })
+    }
+
+    /// Makes one attempt, within the transport's time limits.
+    pub(super) async fn send(&self, mail: Composed) -> Result<(), SendError> {
+        match &self.transport {
+            Transport::Memory(mailbox) => {
+                let Composed { raw, to, at, message, .. } = mail;
+                mailbox.put(Delivered { to, at, message, raw });
+                Ok(())
+            }
+            Transport::Smtp(smtp) => {
+                let mut stage = Stage::Connecting;
+                match tokio::time::timeout(smtp.total_timeout, hand_over(smtp, &mail, &mut stage)).await {
+                    Ok(result) => result,
+                    Err(_) => {
+                        let why = Why::plain(format!("the mail server did not answer in time {}", stage.words()));
+                        Err(if stage == Stage::Connecting {
+                            SendError::Unreachable(why)
+                        } else {
+                            SendError::Stalled(why)
+                        })
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Sender,
+    Recipient,
+    Content,
+}
+
+impl Stage {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Connecting => "while connecting",
+            Self::Sender => "to the sender",
+            Self::Recipient => "to the recipient",
+            Self::Content => "to the content",
+        }
+    }
+}
+
+impl Why {
+    fn plain(text: String) -> Self {
+        Self { full: text.clone(), plain: text }
+    }
+
+    fn of(stage: Stage, error: &lettre::transport::smtp::Error) -> Self {
+        let plain = match error.status() {
+            Some(code) => format!("the mail server answered {code} {}", stage.words()),
+            None if error.is_timeout() => format!("the mail server did not answer in time {}", stage.words()),
+            None if error.is_tls() => "no secure connection to the mail server: check its certificate".to_owned(),
+            None if stage == Stage::Connecting => "the mail server cannot be reached".to_owned(),
+            None => format!("the connection to the mail server broke {}", stage.words()),
+        };
+        Self { full: header(&format!("{plain} ({error})"), 400), plain }
+    }
+}
+
+async fn hand_over(smtp: &Smtp, mail: &Composed, stage: &mut Stage) -> Result<(), SendError> {
+    use lettre::transport::smtp::Error;
+    let unreachable = |error: Error| SendError::Unreachable(Why::of(Stage::Connecting, &error));
+    let mut connection = connect(smtp).await.map_err(unreachable)?;
+    let mut conversation = async || {
+        *stage = Stage::Sender;
+        connection.command(Mail::new(mail.envelope.from().cloned(), Vec::new())).await?;
+        *stage = Stage::Recipient;
+        for recipient in mail.envelope.to() {
+            connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
+        }
+        *stage = Stage::Content;
+        connection.command(Data).await?;
+        connection.message(&mail.raw).await
+    };
+    let result: Result<_, Error> = conversation().await;
+    match result {
+        Ok(_) => {
+            // The mail is taken; how the server parts does not matter.
+            let _ = connection.quit().await;
+            Ok(())
+        }
+        Err(error) => {
+            connection.abort().await;
+            let why = Why::of(*stage, &error);
+            Err(match error.status().map(|code| code.severity) {
+                Some(Severity::PermanentNegativeCompletion) => SendError::Never(why),
+                _ => SendError::Later(why),
+            })
+        }
+    }
+}
+
+async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
+    let hello = ClientId::default();
+    let tls = || TlsParameters::new(smtp.host.clone());
+    let implicit = if smtp.security == Security::Tls { Some(tls()?) } else { None };
+    let server = (smtp.host.as_str(), smtp.port);
+    let mut connection =
+        AsyncSmtpConnection::connect_tokio1(server, Some(smtp.connect_timeout), &hello, implicit, None).await?;
+    if smtp.security == Security::StartTls {
+        connection.starttls(tls()?, &hello).await?;
+    }
+    if let Some((user, password)) = &smtp.credentials {
+        let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
+        connection.auth(DEFAULT_MECHANISMS, &credentials).await?;
+    }
+    Ok(connection)
+}
+
+#[cfg(test)]
+#[path = "email_tests.rs"]
+mod tests;

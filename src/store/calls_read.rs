@@ -1,0 +1,154 @@
+//! Reading calls: one, a page of many, what is due.
+
+use sqlx::Row as _;
+
+use super::row::{self, select_calls};
+use super::visible::visible;
+use super::{Sight, Store, StoreError};
+use crate::call::{CallId, HeldCall, Millis};
+
+/// Which calls to read; a field that is `None` does not filter.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// In this state, as the interface names it.
+    pub state: Option<String>,
+    /// Of this agent, by name.
+    pub agent: Option<String>,
+    /// Of this tool.
+    pub tool: Option<String>,
+    /// Only ended calls.
+    pub ended: bool,
+    /// With this text in tool, agent, upstream or reason, whatever the case of its ASCII letters.
+    pub text: Option<String>,
+    /// Only what this sight reaches.
+    pub sight: Sight,
+    /// Oldest first (a queue) instead of newest first (a history).
+    pub oldest_first: bool,
+    /// Continue after this call, in the order asked for.
+    pub after: Option<CallId>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Whether the text that `$text` binds, in lower case, stands in what a history's row shows; null: yes.
+macro_rules! mentions {
+    ($text:literal) => {
+        concat!(
+            "(",
+            $text,
+            " IS NULL OR instr(lower(c.tool || ' ' || c.agent_name || ' ' || c.upstream || ' ' || ",
+            "coalesce(c.ended_why, '')), ",
+            $text,
+            "))"
+        )
+    };
+}
+
+/// One page of calls.
+#[derive(Clone, Debug)]
+pub struct CallPage {
+    /// The calls.
+    pub calls: Vec<HeldCall>,
+    /// Where the next page continues, if there is one.
+    pub next: Option<CallId>,
+}
+
+impl Store {
+    /// One call.
+    ///
+    /// # Errors
+    /// The database does not answer, or the row is damaged.
+    pub async fn call(&self, id: CallId) -> Result<Option<HeldCall>, StoreError> {
+        let row = sqlx::query(row::SELECT_ONE).bind(id.to_string()).fetch_optional(self.readers()).await?;
+        row.as_ref().map(row::held_call).transpose()
+    }
+
+    /// A page of calls by filter.
+    ///
+    /// # Errors
+    /// The database does not answer, or a row is damaged.
+    pub async fn calls(&self, filter: CallFilter) -> Result<CallPage, StoreError> {
+        const OLDEST_FIRST: &str = select_calls!(concat!(
+            "WHERE ($1 IS NULL OR c.state = $1) AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
+             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id > $5) AND ",
+            visible!("$7"),
+            " AND ",
+            mentions!("$8"),
+            " ORDER BY c.id LIMIT $6"
+        ));
+        const NEWEST_FIRST: &str = select_calls!(concat!(
+            "WHERE ($1 IS NULL OR c.state = $1) AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
+             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id < $5) AND ",
+            visible!("$7"),
+            " AND ",
+            mentions!("$8"),
+            " ORDER BY c.id DESC LIMIT $6"
+        ));
+        let rows = sqlx::query(if filter.oldest_first { OLDEST_FIRST } else { NEWEST_FIRST })
+            .bind(filter.state)
+            .bind(filter.agent)
+            .bind(filter.tool)
+            .bind(filter.ended)
+            .bind(filter.after.map(|id| id.to_string()))
+            .bind(i64::from(filter.limit) + 1)
+            .bind(filter.sight.groups()?)
+            .bind(filter.text.map(|text| text.to_ascii_lowercase()))
+            .fetch_all(self.readers())
+            .await?;
+        let mut calls: Vec<HeldCall> = rows.iter().map(row::held_call).collect::<Result<_, _>>()?;
+        let more = calls.len() > filter.limit as usize;
+        calls.truncate(filter.limit as usize);
+        let next = calls.last().filter(|_| more).map(|call| call.submission.id);
+        Ok(CallPage { calls, next })
+    }
+
+    /// How many calls are pending.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn pending_count(&self) -> Result<u64, StoreError> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM calls WHERE state = 'pending'").fetch_one(self.readers()).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// When the last reviewer decided, if one ever did.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn last_decision(&self) -> Result<Option<Millis>, StoreError> {
+        let at: Option<i64> = sqlx::query_scalar("SELECT max(at) FROM votes").fetch_one(self.readers()).await?;
+        Ok(at.map(Millis))
+    }
+
+    /// Calls whose deadline (pending or approval) is at or before `now`, and the next deadline after it.
+    ///
+    /// # Errors
+    /// The database does not answer, or a row is damaged.
+    pub async fn due(&self, now: Millis) -> Result<(Vec<CallId>, Option<Millis>), StoreError> {
+        let sql = "SELECT id, CASE state WHEN 'pending' THEN expires_at ELSE usable_until END AS due FROM calls
+                   WHERE state IN ('pending', 'approved') ORDER BY due LIMIT 500";
+        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let mut ids = Vec::new();
+        for row in rows {
+            let (id, due): (String, Option<i64>) = (row.try_get("id")?, row.try_get("due")?);
+            let bad = |column, problem: String| StoreError::BadRow { table: "calls", row: id.clone(), column, problem };
+            let due = Millis(due.ok_or_else(|| bad("usable_until", "an approved call has no deadline".into()))?);
+            if due > now {
+                return Ok((ids, Some(due)));
+            }
+            ids.push(id.parse().map_err(|e: crate::call::BadName| bad("id", e.to_string()))?);
+        }
+        Ok((ids, None))
+    }
+
+    /// Calls in one of the states that a restart must look at: approved ones and those that were being released.
+    ///
+    /// # Errors
+    /// The database does not answer, or a row is damaged.
+    pub async fn unfinished(&self) -> Result<Vec<HeldCall>, StoreError> {
+        const OPEN: &str = select_calls!("WHERE c.state IN ('approved', 'releasing') ORDER BY c.id");
+        let rows = sqlx::query(OPEN).fetch_all(self.readers()).await?;
+        rows.iter().map(row::held_call).collect()
+    }
+}

@@ -1,0 +1,155 @@
+//! The database: the only SQL in Placet.
+//!
+//! One process owns it (a lock beside the file). Everything that writes goes through one writer task, which commits
+//! many waiting operations at once and answers each of them after COMMIT; everything that reads uses a read-only
+//! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
+//! at all.
+
+mod calls;
+mod calls_read;
+mod identity;
+mod log;
+mod open;
+mod outbox;
+mod people;
+mod row;
+mod visible;
+mod writer;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sqlx::SqlitePool;
+
+pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
+pub use calls_read::{CallFilter, CallPage};
+pub use identity::{
+    Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles,
+    SessionRow, SignIn,
+};
+pub use log::{EntryFilter, StoredEntry};
+pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
+pub use people::Person;
+pub use visible::{Sight, Waiting};
+pub use writer::Tx;
+
+use crate::call::{CallId, Millis};
+use crate::clock::Clock;
+use crate::lifecycle::Tasks;
+
+/// What went wrong with the database, in words for an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data folder cannot be used.
+    #[error("the data folder {path} {problem}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Another process has it.
+    #[error("the data folder {0} is in use by another Placet process; stop that one first, or use another data_dir")]
+    InUse(PathBuf),
+    /// The file belongs to a newer Placet.
+    #[error("the database {0} was written by a newer version of Placet; use that version, or restore a backup")]
+    Newer(PathBuf),
+    /// The linked SQLite has the WAL-reset bug.
+    #[error("SQLite {0} can corrupt a database in WAL mode; Placet needs 3.51.3 or later")]
+    OldSqlite(String),
+    /// A row that this program cannot have written.
+    #[error("the database row {table} {row} has an unusable {column}: {problem}")]
+    BadRow {
+        /// Which table.
+        table: &'static str,
+        /// Which row.
+        row: String,
+        /// Which column.
+        column: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no call of this id.
+    #[error("there is no call {0}")]
+    NoSuchCall(CallId),
+    /// The writer has stopped, or the disk is full or read-only.
+    #[error("the database did not take the write ({0}); nothing was changed")]
+    NotWritten(Arc<sqlx::Error>),
+    /// The writer has ended: the process is stopping.
+    #[error("Placet is stopping; nothing was changed")]
+    Stopping,
+    /// Any other database error.
+    #[error("the database answered: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Something could not be written as JSON.
+    #[error("a value could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A boxed future that lives as long as what it borrows.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The database of one data folder. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    writer: writer::Handle,
+    readers: SqlitePool,
+    clock: Clock,
+    folder: Arc<Path>,
+}
+
+impl Store {
+    /// Opens the database in `folder`, creating both, and starts the writer among `tasks`.
+    ///
+    /// # Errors
+    /// The folder is in use, cannot be written, or holds a database of a newer version.
+    pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
+        let opened = open::open(folder).await?;
+        let writer = writer::start(opened.connection, opened.lock, opened.head, clock.clone(), tasks);
+        Ok(Self { writer, readers: opened.readers, clock, folder: folder.into() })
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Now, by the clock that deadlines are measured with.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Whether the database takes writes: appends nothing, but goes through the writer and a real commit.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        self.write("check_writable", |tx| {
+            Box::pin(async move {
+                let sql = "INSERT INTO meta (key, value) VALUES ('checked_at', $1)
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+                sqlx::query(sql).bind(tx.now().0.to_string()).execute(tx.connection()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The read-only pool.
+    pub(crate) fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Runs `work` as one transaction in the writer and answers after COMMIT. An error undoes this work alone.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(name, work).await
+    }
+}

@@ -1,0 +1,132 @@
+//! Opening the database: folder, lock, SQLite's version, pragmas, migrations, the log's head.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
+
+use super::{StoreError, log};
+use crate::audit::Head;
+
+/// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
+const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+/// How many readers at once.
+const READERS: u32 = 8;
+
+/// An open database, before its writer runs.
+pub(super) struct Opened {
+    pub connection: SqliteConnection,
+    pub readers: SqlitePool,
+    /// Held as long as the writer lives.
+    pub lock: File,
+    pub head: Head,
+}
+
+pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
+    let lock = lock(folder)?;
+    let file = folder.join("placet.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("trusted_schema", "OFF");
+    let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
+    check_version(&mut connection).await?;
+    migrate(&mut connection, &file).await?;
+    only_ours(&file)?;
+    let head = log::head(&mut connection).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .min_connections(1)
+        .connect_with(options.read_only(true).create_if_missing(false))
+        .await?;
+    Ok(Opened { connection, readers, lock, head })
+}
+
+/// Takes the folder for this process, creating it for this user alone.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let refuse = |problem: String| StoreError::Folder { path: folder.to_owned(), problem };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| refuse(problem(&e)))?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let lock = options.open(folder.join("placet.lock")).map_err(|e| refuse(problem(&e)))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(e)) => Err(refuse(problem(&e))),
+    }
+}
+
+/// The database holds what agents sent: no other user reads it. SQLite gives its side files the same mode.
+fn only_ours(file: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
+        .map_err(|e| StoreError::Folder { path: file.to_owned(), problem: problem(&e) })
+}
+
+fn problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "cannot be used by this user; give it the right to write there, or set another data_dir".into()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "is on a read-only file system; set another data_dir".into(),
+        io::ErrorKind::StorageFull => "is on a full disk; make room there first".into(),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "is not a folder; move that file away, or set another data_dir".into()
+        }
+        _ => format!("cannot be used: {error}"),
+    }
+}
+
+fn unusable(folder: &Path, error: &sqlx::Error) -> StoreError {
+    StoreError::Folder {
+        path: folder.to_owned(),
+        problem: format!(
+            "holds a placet.db that cannot be opened ({error}); check its owner and mode, or restore a backup"
+        ),
+    }
+}
+
+async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *connection).await?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0_u32));
+    let parts: [u32; 3] = std::array::from_fn(|_| parts.next().unwrap_or(0));
+    if parts < OLDEST_SQLITE { Err(StoreError::OldSqlite(version)) } else { Ok(()) }
+}
+
+/// The schema's history, embedded. A file that has landed is never edited: the next change is the next file.
+fn migrations() -> Vec<Migration> {
+    let files = [
+        (1, "calls", include_str!("../../migrations/0001_calls.sql")),
+        (2, "identity", include_str!("../../migrations/0002_identity.sql")),
+        (3, "outbox", include_str!("../../migrations/0003_outbox.sql")),
+        (4, "meta", include_str!("../../migrations/0004_meta.sql")),
+    ];
+    files
+        .map(|(version, name, sql)| {
+            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .into()
+}
+
+async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
+    match Migrator::with_migrations(migrations()).run_direct(None, connection, false).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)) => {
+            Err(StoreError::Newer(file.to_owned()))
+        }
+        Err(error) => Err(StoreError::Folder {
+            path: file.to_owned(),
+            problem: format!("could not be brought to this version's schema: {error}"),
+        }),
+    }
+}

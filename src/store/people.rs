@@ -1,0 +1,74 @@
+//! What a decision must know of people and agents, read inside the transaction that decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, StoreError, Tx};
+use crate::call::{AgentId, Email, GroupName, ReviewerId};
+
+/// A reviewer, as far as a decision is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub id: ReviewerId,
+    /// Their address; an agent's owner is known by it.
+    pub email: Email,
+    /// Whose calls they may decide.
+    pub groups: BTreeSet<GroupName>,
+    /// Whether they decide at all.
+    pub reviews: bool,
+    /// Whether the account is disabled.
+    pub disabled: bool,
+}
+
+/// Everybody of `ids` who has an account.
+pub(super) async fn people(
+    tx: &mut Tx<'_>,
+    ids: &BTreeSet<ReviewerId>,
+) -> Result<BTreeMap<ReviewerId, Person>, StoreError> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
+               WHERE id IN (SELECT value FROM json_each($1))";
+    let rows = sqlx::query(sql).bind(serde_json::to_string(ids)?).fetch_all(tx.connection()).await?;
+    rows.iter().map(|row| person(row).map(|person| (person.id, person))).collect()
+}
+
+fn person(row: &SqliteRow) -> Result<Person, StoreError> {
+    let text: String = row.try_get("id")?;
+    let bad = |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
+    let groups: String = row.try_get("groups")?;
+    Ok(Person {
+        id: text.parse().map_err(|e: crate::call::BadName| bad("id", e.to_string()))?,
+        email: row
+            .try_get::<String, _>("email")?
+            .parse()
+            .map_err(|e: crate::call::BadName| bad("email", e.to_string()))?,
+        groups: serde_json::from_str(&groups).map_err(|e| bad("groups", e.to_string()))?,
+        reviews: row.try_get("is_reviewer")?,
+        disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
+    })
+}
+
+impl Store {
+    /// Everybody who may be mailed: accounts that are not disabled.
+    ///
+    /// # Errors
+    /// The database does not answer, or a row is damaged.
+    pub async fn people_enabled(&self) -> Result<Vec<Person>, StoreError> {
+        let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
+                   WHERE disabled_at IS NULL ORDER BY id";
+        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        rows.iter().map(person).collect()
+    }
+}
+
+/// Whether the agent is known and not revoked.
+pub(super) async fn agent_is_active(tx: &mut Tx<'_>, agent: AgentId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM agents WHERE id = $1 AND revoked_at IS NULL";
+    let found: Option<i64> = sqlx::query_scalar(sql).bind(agent.to_string()).fetch_optional(tx.connection()).await?;
+    Ok(found.is_some())
+}

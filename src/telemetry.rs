@@ -1,0 +1,311 @@
+//! Logs and metrics: where they go, and every name they use.
+//!
+//! Logs go to stderr: text for a person where stderr is a terminal, one JSON object a line elsewhere; `PLACET_LOG`
+//! sets the level (`debug`, or `placet=debug,info`), `PLACET_LOG_FORMAT` (`text` or `json`) overrides the form. Labels of
+//! metrics come from small closed sets or from the configuration, never from a call.
+
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::util::TryInitError;
+
+/// Logs or metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `PLACET_LOG` cannot be read.
+    #[error(
+        "PLACET_LOG={0:?} is not a log filter; use a level such as info or debug, or a list such as placet=debug,info"
+    )]
+    Filter(String),
+    /// `PLACET_LOG_FORMAT` cannot be read.
+    #[error("PLACET_LOG_FORMAT={0:?} is neither text nor json")]
+    Format(String),
+    /// Something in this process logs elsewhere already.
+    #[error("logging is set up already")]
+    LogTaken(#[from] TryInitError),
+    /// Something in this process counts elsewhere already.
+    #[error("metrics are recorded elsewhere in this process already")]
+    MetricsTaken,
+    /// The histogram's bounds were refused.
+    #[error("metrics could not be set up: {0}")]
+    Metrics(#[from] BuildError),
+}
+
+/// Sends this process's logs to stderr, as the environment says, else from `level` on.
+///
+/// # Errors
+/// `PLACET_LOG` or `PLACET_LOG_FORMAT` cannot be read, or logging is set up already.
+pub fn init_logs(level: &str) -> Result<(), TelemetryError> {
+    let terminal = std::io::stderr().is_terminal();
+    let filter = filter(std::env::var("PLACET_LOG").ok().as_deref().unwrap_or(level))?;
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    if wants_json(std::env::var("PLACET_LOG_FORMAT").ok().as_deref(), terminal)? {
+        log.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?;
+    } else {
+        log.with_ansi(terminal).with_target(false).finish().try_init()?;
+    }
+    Ok(())
+}
+
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let level = Some(level).filter(|level| !level.trim().is_empty()).unwrap_or("info");
+    EnvFilter::builder().parse(level).map_err(|_| TelemetryError::Filter(level.to_owned()))
+}
+
+fn wants_json(format: Option<&str>, terminal: bool) -> Result<bool, TelemetryError> {
+    match format {
+        None | Some("") => Ok(!terminal),
+        Some("json") => Ok(true),
+        Some("text") => Ok(false),
+        Some(other) => Err(TelemetryError::Format(other.to_owned())),
+    }
+}
+
+/// What this process has counted. Clones render the same numbers.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// A process counts once, however many services it starts (tests start many).
+static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
+
+impl Metrics {
+    /// Starts to count, or returns what counts already.
+    ///
+    /// # Errors
+    /// Another recorder was installed in this process.
+    pub fn install() -> Result<Self, TelemetryError> {
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = &*installed {
+            return Ok(metrics.clone());
+        }
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(HOLD.into()), &HOLD_BUCKETS)?
+            .set_buckets_for_metric(Matcher::Full(MAIL_DELAY.into()), &MAIL_BUCKETS)?
+            .build_recorder();
+        let metrics = Self(recorder.handle());
+        metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::MetricsTaken)?;
+        describe();
+        *installed = Some(metrics.clone());
+        Ok(metrics)
+    }
+
+    /// Everything in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds what was observed since into the histograms; called now and then, so that memory stays bounded while
+    /// nobody scrapes.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+/// The `Content-Type` of [`Metrics::render`].
+pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const RULED: &str = "placet_calls_ruled_total";
+const DECIDED: &str = "placet_calls_decided_total";
+const ENDED: &str = "placet_calls_ended_total";
+const PENDING: &str = "placet_calls_pending";
+const HOLD: &str = "placet_hold_seconds";
+const UNELIGIBLE: &str = "placet_calls_without_reviewer";
+const SIGN_INS: &str = "placet_sign_ins_total";
+const MAILS: &str = "placet_mails_total";
+const MAIL_WAITING: &str = "placet_mails_waiting";
+const MAIL_DELAY: &str = "placet_mail_delay_seconds";
+const RESTARTS: &str = "placet_upstream_restarts_total";
+const UPSTREAM_ERRORS: &str = "placet_upstream_errors_total";
+const STORE_FAILURES: &str = "placet_store_failures_total";
+
+const HOLD_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+const MAIL_BUCKETS: [f64; 8] = [5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0];
+
+fn describe() {
+    describe_counter!(RULED, "Calls by what the policy said: allowed, held, denied, limited");
+    describe_counter!(DECIDED, "Reviewers' verdicts, by verdict and channel");
+    describe_counter!(ENDED, "Held calls that ended, by the state they ended in");
+    describe_gauge!(PENDING, "Calls that wait for a reviewer now");
+    describe_gauge!(UNELIGIBLE, "Pending calls that no reviewer may decide");
+    describe_histogram!(HOLD, Unit::Seconds, "From holding a call to its decision or expiry");
+    describe_counter!(SIGN_INS, "Sign-ins, by outcome: ok, refused, throttled");
+    describe_counter!(MAILS, "Mails by outcome: sent, retried, refused, given_up, broken, superseded");
+    describe_gauge!(MAIL_WAITING, "Notices that wait to be mailed now");
+    describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
+    describe_counter!(RESTARTS, "Restarts of an upstream's process");
+    describe_counter!(UPSTREAM_ERRORS, "Exchanges with an upstream that failed");
+    describe_counter!(STORE_FAILURES, "Writes that the database refused");
+}
+
+/// What the policy said of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruled {
+    /// Forwarded without asking.
+    Allowed,
+    /// Held for a reviewer.
+    Held,
+    /// Refused by a rule.
+    Denied,
+    /// Refused by a limit.
+    Limited,
+}
+
+/// Counts one ruling.
+pub fn ruled(how: Ruled) {
+    let ruling = match how {
+        Ruled::Allowed => "allowed",
+        Ruled::Held => "held",
+        Ruled::Denied => "denied",
+        Ruled::Limited => "limited",
+    };
+    counter!(RULED, "ruling" => ruling).increment(1);
+}
+
+/// Counts one vote: its verdict's word, and `page`, `api` or `cli`.
+pub fn decided(verdict: &'static str, via: &'static str) {
+    counter!(DECIDED, "verdict" => verdict, "via" => via).increment(1);
+}
+
+/// Counts a held call that reached a terminal state of this name.
+pub fn ended(state: &'static str) {
+    counter!(ENDED, "state" => state).increment(1);
+}
+
+/// Records how long a call was held before it was decided or expired.
+pub fn held_for(span: Duration) {
+    histogram!(HOLD).record(span);
+}
+
+/// Tells how many calls are pending, and how many of them nobody may decide.
+pub fn pending(calls: u64, without_reviewer: u64) {
+    gauge!(PENDING).set(gauge_value(calls));
+    gauge!(UNELIGIBLE).set(gauge_value(without_reviewer));
+}
+
+/// How a sign-in ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignIn {
+    /// Signed in.
+    Ok,
+    /// Wrong password, code or link.
+    Refused,
+    /// Too many attempts.
+    Throttled,
+}
+
+/// Counts one sign-in.
+pub fn sign_in(how: SignIn) {
+    let outcome = match how {
+        SignIn::Ok => "ok",
+        SignIn::Refused => "refused",
+        SignIn::Throttled => "throttled",
+    };
+    counter!(SIGN_INS, "outcome" => outcome).increment(1);
+}
+
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mailed {
+    /// The server took it.
+    Sent,
+    /// It was not taken; tried again later.
+    Retried,
+    /// The server will never take it.
+    Refused,
+    /// Tried for too long.
+    GivenUp,
+    /// It could not be written.
+    Broken,
+    /// No longer true when its turn came.
+    Superseded,
+}
+
+/// Counts what became of one mail.
+pub fn mailed(how: Mailed) {
+    let outcome = match how {
+        Mailed::Sent => "sent",
+        Mailed::Retried => "retried",
+        Mailed::Refused => "refused",
+        Mailed::GivenUp => "given_up",
+        Mailed::Broken => "broken",
+        Mailed::Superseded => "superseded",
+    };
+    counter!(MAILS, "outcome" => outcome).increment(1);
+}
+
+/// Records how long after its event a mail left.
+pub fn mail_delay(span: Duration) {
+    histogram!(MAIL_DELAY).record(span);
+}
+
+/// Tells how many notices wait to be mailed.
+pub fn mails_waiting(notices: u64) {
+    gauge!(MAIL_WAITING).set(gauge_value(notices));
+}
+
+/// Counts a restart of this configured upstream's process.
+pub fn upstream_restarted(upstream: &str) {
+    counter!(RESTARTS, "upstream" => upstream.to_owned()).increment(1);
+}
+
+/// Counts a failed exchange with this configured upstream.
+pub fn upstream_failed(upstream: &str) {
+    counter!(UPSTREAM_ERRORS, "upstream" => upstream.to_owned()).increment(1);
+}
+
+/// Counts a write that the database refused.
+pub fn store_failed() {
+    counter!(STORE_FAILURES).increment(1);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts stay far below 2^53")]
+fn gauge_value(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_rendered_with_its_description() {
+        let metrics = Metrics::install().unwrap();
+        ruled(Ruled::Limited);
+        held_for(Duration::from_secs(20));
+        pending(3, 1);
+        upstream_restarted("iam");
+        metrics.upkeep();
+        let text = Metrics::install().unwrap().render();
+        for line in [
+            "# HELP placet_calls_ruled_total Calls by what the policy said",
+            "placet_calls_ruled_total{ruling=\"limited\"}",
+            "placet_hold_seconds_bucket{le=\"60\"}",
+            "placet_upstream_restarts_total{upstream=\"iam\"}",
+            "placet_calls_pending",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_environment_is_named() {
+        assert!(filter("").is_ok() && filter("placet=debug,info").is_ok());
+        let error = filter("placet=loud").map(|_| ()).map_err(|e| e.to_string());
+        assert!(error.is_err_and(|e| e.starts_with("PLACET_LOG=\"placet=loud\" is not a log filter")));
+        assert!(wants_json(Some("xml"), true).is_err());
+        assert_eq!(wants_json(None, true).ok(), Some(false));
+        assert_eq!(wants_json(None, false).ok(), Some(true));
+    }
+}

@@ -186,7 +186,7 @@ impl Store {
             Box::pin(async move {
                 let now = tx.now();
                 let sql = "INSERT INTO mails (notice_id, reviewer_id, call_id, created_at, state, due_at, changed_at)
-                           SELECT $1, value, $2, $3, 'queued', $3, $4 FROM json_each($5)
+                           SELECT $1, value, $2, $3, 'queued', $3, $4 FROM json_each($5) WHERE true
                            ON CONFLICT DO NOTHING";
                 sqlx::query(sql)
                     .bind(notice.id)

@@ -207,13 +207,6 @@ impl Received {
         header_of(head, name).map(|value| decode_words(&value))
     }
 
-    /// The names of all headers, in order.
-    pub fn header_names(&self) -> Vec<String> {
-        let head = self.raw.split("\r\n\r\n").next().unwrap_or_default();
-        let starts = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
-        starts.filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned()).collect()
-    }
-
     /// The text/plain part, decoded.
     pub fn text(&self) -> String {
         self.part("text/plain")

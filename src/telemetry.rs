@@ -11,14 +11,16 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::TryInitError;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::util::TryInitError;
 
 /// Logs or metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `PLACET_LOG` cannot be read.
-    #[error("PLACET_LOG={0:?} is not a log filter; use a level such as info or debug, or a list such as placet=debug,info")]
+    #[error(
+        "PLACET_LOG={0:?} is not a log filter; use a level such as info or debug, or a list such as placet=debug,info"
+    )]
     Filter(String),
     /// `PLACET_LOG_FORMAT` cannot be read.
     #[error("PLACET_LOG_FORMAT={0:?} is neither text nor json")]

@@ -24,10 +24,7 @@ pub enum ArgumentsError {
 impl Arguments {
     /// Accepts the exact text of one JSON object, read strictly within the default limits.
     pub fn parse(text: &str) -> Result<Self, ArgumentsError> {
-        Self::of(
-            json::read_strict(text.as_bytes(), &Limits::default())?.root(),
-            text,
-        )
+        Self::of(json::read_strict(text.as_bytes(), &Limits::default())?.root(), text)
     }
 
     /// Takes the arguments out of a message that was read already.
@@ -38,9 +35,7 @@ impl Arguments {
     fn of(node: &Node<'_>, text: &str) -> Result<Self, ArgumentsError> {
         let found = match node.kind {
             Kind::Object(_) => {
-                return Ok(Self {
-                    exact: text.to_owned(),
-                });
+                return Ok(Self { exact: text.to_owned() });
             }
             Kind::Null => "null",
             Kind::Bool(_) => "true or false",
@@ -58,14 +53,8 @@ impl Arguments {
 
     /// The tree of the received text.
     pub fn document(&self) -> Document<'_> {
-        let limits = Limits {
-            max_bytes: usize::MAX,
-            max_depth: json::DEEPEST,
-        };
-        #[expect(
-            clippy::expect_used,
-            reason = "both constructors read this text strictly"
-        )]
+        let limits = Limits { max_bytes: usize::MAX, max_depth: json::DEEPEST };
+        #[expect(clippy::expect_used, reason = "both constructors read this text strictly")]
         json::read_strict(self.exact.as_bytes(), &limits).expect("arguments were read before")
     }
 
@@ -155,8 +144,7 @@ mod tests {
             let refusal = Arguments::parse(text).unwrap_err();
             assert!(matches!(refusal, ArgumentsError::NotAnObject(_)), "{text}");
         }
-        let ArgumentsError::Json(refusal) = Arguments::parse(r#"{"a":1,"a":2}"#).unwrap_err()
-        else {
+        let ArgumentsError::Json(refusal) = Arguments::parse(r#"{"a":1,"a":2}"#).unwrap_err() else {
             panic!("duplicate keys are refused by the reader");
         };
         assert_eq!(refusal.kind, JsonErrorKind::DuplicateKey("a".into()));
@@ -166,13 +154,9 @@ mod tests {
     fn the_same_call_again_is_recognised() {
         let once = canonical(r#"{"b":[1,2],"a":{"y":"A","x":null},"é":true}"#);
         assert_eq!(once, r#"{"a":{"x":null,"y":"A"},"b":[1,2],"é":true}"#);
-        let again =
-            " { \"\\u00e9\" :true,\t\"a\": {\"x\":null,\r\n\"y\":\"\\u0041\"}, \"b\":[ 1 ,2]} ";
+        let again = " { \"\\u00e9\" :true,\t\"a\": {\"x\":null,\r\n\"y\":\"\\u0041\"}, \"b\":[ 1 ,2]} ";
         assert_eq!(canonical(again), once);
-        assert_eq!(
-            canonical(r#"{"a":"\/\n"}"#),
-            canonical(r#"{"a":"/\u000a"}"#)
-        );
+        assert_eq!(canonical(r#"{"a":"\/\n"}"#), canonical(r#"{"a":"/\u000a"}"#));
     }
 
     #[test]
@@ -196,10 +180,7 @@ mod tests {
 
     #[test]
     fn keys_sort_by_code_points_not_utf16() {
-        assert_eq!(
-            canonical("{\"\u{1F600}\":1,\"\u{ff5e}\":2}"),
-            "{\"\u{ff5e}\":2,\"\u{1F600}\":1}"
-        );
+        assert_eq!(canonical("{\"\u{1F600}\":1,\"\u{ff5e}\":2}"), "{\"\u{ff5e}\":2,\"\u{1F600}\":1}");
     }
 
     /// The members of every object in reverse order.
@@ -207,9 +188,8 @@ mod tests {
         match value {
             Value::Object(members) => {
                 let members = members.iter().rev();
-                let members: Vec<_> = members
-                    .map(|(key, value)| format!("{} : {}", Value::from(&**key), reversed(value)))
-                    .collect();
+                let members: Vec<_> =
+                    members.map(|(key, value)| format!("{} : {}", Value::from(&**key), reversed(value))).collect();
                 format!("{{\n{}}}", members.join(",\n"))
             }
             Value::Array(items) => {

@@ -14,7 +14,7 @@ mod verdict;
 pub use digest::{BadDigest, Digest, DigestParts};
 pub use held::{Answer, Caller, ContextResult, Disposition, Era, HeldCall, StoredVote, Submission};
 pub use ids::{AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, ToolName, UpstreamName};
-pub use requirement::{ContextRead, OnTimeout, ReleaseWhen, Requirement, Risk};
+pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk};
 pub use state::{Approver, CallState, Event, InvalidTransition, Outcome};
 pub use time::Millis;
 pub use verdict::{Quorum, Verdict, Vote};

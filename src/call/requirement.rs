@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{GroupName, Quorum};
 
-/// How grave a tool's calls are, as the policy declares it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How grave a tool's calls are, as the policy declares it; ordered, the gravest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     /// Looks only.
@@ -62,13 +62,25 @@ pub enum ReleaseWhen {
     OnReturn,
 }
 
+/// Who answers what an upstream asks after the approval (elicitation, input required).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputAfterApproval {
+    /// The answer goes to the same reviewers first.
+    #[default]
+    Review,
+    /// The agent answers on its own.
+    Allow,
+}
+
 /// A read-only call whose result the reviewer is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextRead {
     /// The reading tool, on the same upstream.
     pub tool: String,
-    /// Its arguments as JSON text, `$args.name` already replaced by the held call's own value.
-    pub arguments: String,
+    /// Its arguments as JSON text, `$args.name` already replaced by the held call's own value; or why this read
+    /// cannot be made, in words for the reviewer.
+    pub arguments: Result<String, String>,
 }
 
 /// Everything that the policy says about deciding one call.
@@ -92,6 +104,9 @@ pub struct Requirement {
     pub risk: Option<Risk>,
     /// When an approved call runs.
     pub release: ReleaseWhen,
+    /// Who answers what the upstream asks after the approval.
+    #[serde(default)]
+    pub input_after_approval: InputAfterApproval,
     /// What the agent is told while it waits.
     pub message: Option<String>,
     /// What the reviewer is shown of the state of things.
@@ -112,6 +127,7 @@ impl Requirement {
             require_reason: false,
             risk: None,
             release: ReleaseWhen::OnApproval,
+            input_after_approval: InputAfterApproval::Review,
             message: None,
             context: Vec::new(),
         }

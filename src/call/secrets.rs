@@ -55,28 +55,18 @@ pub fn contains_secret(text: &str) -> bool {
 /// The values of a document to be masked, in the order of the text. Keys are never
 /// masked: the structure stays as it is.
 pub fn masks(doc: &Document<'_>) -> Vec<Mask> {
-    let mut walk = Walk {
-        aws_key: shapes::mentions_aws_key(doc.text()),
-        levels_left: LEVELS,
-        found: Vec::new(),
-    };
+    let mut walk = Walk { aws_key: shapes::mentions_aws_key(doc.text()), levels_left: LEVELS, found: Vec::new() };
     walk.node(doc.root(), None);
     walk.found
 }
 
 fn read(text: &str) -> Option<Document<'_>> {
-    let limits = Limits {
-        max_bytes: usize::MAX,
-        max_depth: json::DEEPEST,
-    };
+    let limits = Limits { max_bytes: usize::MAX, max_depth: json::DEEPEST };
     json::read_strict(text.as_bytes(), &limits).ok()
 }
 
 fn apply(doc: &Document<'_>, masks: Vec<Mask>) -> String {
-    let mut edits: Vec<_> = masks
-        .into_iter()
-        .map(|mask| (mask.span, quote(&mask.text)))
-        .collect();
+    let mut edits: Vec<_> = masks.into_iter().map(|mask| (mask.span, quote(&mask.text))).collect();
     splice(doc.text(), &mut edits)
 }
 
@@ -116,10 +106,7 @@ impl Walk {
                 for member in members {
                     let is_value = is_one_of(&member.key, &["value", "parametervalue"]);
                     let by_sibling = named.filter(|_| under.is_some() || is_value);
-                    self.node(
-                        &member.value,
-                        by_sibling.or_else(|| secret_name(&member.key)),
-                    );
+                    self.node(&member.value, by_sibling.or_else(|| secret_name(&member.key)));
                 }
             }
         }
@@ -142,11 +129,7 @@ impl Walk {
             && self.levels_left > 0
             && let Some(doc) = read(text)
         {
-            let mut inner = Self {
-                aws_key: self.aws_key,
-                levels_left: self.levels_left - 1,
-                found: Vec::new(),
-            };
+            let mut inner = Self { aws_key: self.aws_key, levels_left: self.levels_left - 1, found: Vec::new() };
             inner.node(doc.root(), None);
             return (!inner.found.is_empty()).then(|| apply(&doc, inner.found));
         }
@@ -155,10 +138,7 @@ impl Walk {
     }
 
     fn mask(&mut self, node: &Node<'_>, text: String) {
-        self.found.push(Mask {
-            span: node.span,
-            text,
-        });
+        self.found.push(Mask { span: node.span, text });
     }
 }
 

@@ -115,24 +115,29 @@ mod tests {
     #[test]
     fn a_policy_document_in_a_string_is_opened() {
         let arguments = r#"{"user_name":"ci-bot","policy_document":"{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\"}]}","n":9007199254740993,"x":{},"on":[true,null]}"#;
-        assert_eq!(lines(arguments), [
-            "user_name: \"ci-bot\"",
-            "policy_document: (a text holding JSON)",
-            "  Statement:",
-            "    - Effect: \"Allow\"",
-            "      Action: \"*\"",
-            "n: 9007199254740993",
-            "x: {}",
-            "on:",
-            "  - true",
-            "  - null",
-        ]);
+        assert_eq!(
+            lines(arguments),
+            [
+                "user_name: \"ci-bot\"",
+                "policy_document: (a text holding JSON)",
+                "  Statement:",
+                "    - Effect: \"Allow\"",
+                "      Action: \"*\"",
+                "n: 9007199254740993",
+                "x: {}",
+                "on:",
+                "  - true",
+                "  - null",
+            ]
+        );
         assert_eq!(lines("[[1,[2]],{\"a\":[{}]}]"), ["- - 1", "  - - 2", "- a:", "    - {}"]);
     }
 
     #[test]
     fn secrets_are_masked_and_hidden_characters_shown() {
-        let lines = lines("{\"password\":\"hunter2hunter2\",\"na\\u202eme\":\"a\\r\\u0000b\",\"s\":\"one\\ntwo\\u200b\"}").join("\n");
+        let lines =
+            lines("{\"password\":\"hunter2hunter2\",\"na\\u202eme\":\"a\\r\\u0000b\",\"s\":\"one\\ntwo\\u200b\"}")
+                .join("\n");
         assert!(!lines.contains("hunter2"), "{lines}");
         assert!(lines.contains("na⟦U+202E⟧me: \"a⟦U+000D⟧⟦U+0000⟧b\""), "{lines}");
         assert!(lines.contains("  | two⟦U+200B⟧"), "{lines}");

@@ -56,7 +56,9 @@ pub enum BadMailSetting {
     #[error("[mail] smtp {0}; use smtp://host:25, smtp://host:587?tls=starttls or smtps://host:465")]
     Url(&'static str),
     /// The sender.
-    #[error("[mail] from = {0:?} is not a sender; use an address, or a name and an address: Placet <placet@example.com>")]
+    #[error(
+        "[mail] from = {0:?} is not a sender; use an address, or a name and an address: Placet <placet@example.com>"
+    )]
     From(String),
 }
 
@@ -289,7 +291,11 @@ impl Mailer {
                     Ok(result) => result,
                     Err(_) => {
                         let why = Why::plain(format!("the mail server did not answer in time {}", stage.words()));
-                        Err(if stage == Stage::Connecting { SendError::Unreachable(why) } else { SendError::Stalled(why) })
+                        Err(if stage == Stage::Connecting {
+                            SendError::Unreachable(why)
+                        } else {
+                            SendError::Stalled(why)
+                        })
                     }
                 }
             }

@@ -55,7 +55,12 @@ fn the_headers_are_ours_alone() {
 
 #[test]
 fn senders() {
-    for good in ["placet@example.com", "Placet <placet@example.com>", "\"Placet, Inc.\" <p@example.com>", "Plácet <p@example.com>"] {
+    for good in [
+        "placet@example.com",
+        "Placet <placet@example.com>",
+        "\"Placet, Inc.\" <p@example.com>",
+        "Plácet <p@example.com>",
+    ] {
         assert!(mailer(good).is_ok(), "{good}");
     }
     for bad in ["", "Placet", "Placet <>", "a\r\nBcc: x@y <p@example.com>", "a\0 <p@example.com>", "p@example.com\n"] {

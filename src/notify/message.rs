@@ -135,7 +135,9 @@ impl Links {
     pub fn host(&self) -> &str {
         let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
         let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.split(':').next().unwrap_or(host))
+        host.strip_prefix('[')
+            .and_then(|h| h.split(']').next())
+            .unwrap_or_else(|| host.split(':').next().unwrap_or(host))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::email::{Composed, Mailer, SendError, Why};
+use super::facts;
 use super::message::{CallMail, Headline, Links, write};
 use super::schedule::{GIVE_UP, LEASE, Waiting, backoff};
-use super::facts;
 use crate::call::{Digest, Email, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
 use crate::store::{ClaimedMail, MailGroup, Notice, Person, Settled, Store, StoreError};
@@ -64,13 +64,7 @@ struct Sorted {
 impl Worker {
     /// A worker for this store; without a mailer notices are put aside and nobody is mailed.
     #[must_use]
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        mailer: Option<Mailer>,
-        links: Links,
-        judgement: Judgement,
-    ) -> Self {
+    pub fn new(store: Store, clock: Clock, mailer: Option<Mailer>, links: Links, judgement: Judgement) -> Self {
         Self {
             store,
             clock,
@@ -164,11 +158,7 @@ impl Worker {
         }
     }
 
-    async fn recipients(
-        &self,
-        notice: Notice,
-        people: &[Person],
-    ) -> Result<(Notice, Vec<ReviewerId>), StoreError> {
+    async fn recipients(&self, notice: Notice, people: &[Person]) -> Result<(Notice, Vec<ReviewerId>), StoreError> {
         let Some(call) = self.store.call(notice.call).await? else { return Ok((notice, Vec::new())) };
         let told = self.store.told_of(notice.call).await?;
         let may_decide = |who: &Person| (self.judgement.may_decide)(&call, who);
@@ -252,7 +242,9 @@ impl Worker {
                 Err(problem @ Trouble::Row(_)) => {
                     let why = problem.to_string();
                     tracing::error!(notice = claimed.notice.id, problem = why, "a notice cannot be mailed");
-                    sorted.settled.push((claimed.notice, Settled::Failed { plain: "the call cannot be read".into(), why }));
+                    sorted
+                        .settled
+                        .push((claimed.notice, Settled::Failed { plain: "the call cannot be read".into(), why }));
                 }
                 Err(Trouble::Database(error)) => return Err(error),
             }
@@ -281,12 +273,7 @@ impl Worker {
     }
 
     /// What an attempt means for each of its notices.
-    fn judge(
-        &mut self,
-        told: &[ClaimedMail],
-        result: Result<(), Failure>,
-        to: ReviewerId,
-    ) -> Vec<(Notice, Settled)> {
+    fn judge(&mut self, told: &[ClaimedMail], result: Result<(), Failure>, to: ReviewerId) -> Vec<(Notice, Settled)> {
         let now = self.clock.now();
         match &result {
             Ok(()) => {
@@ -298,7 +285,11 @@ impl Worker {
                 // Reached again within a minute of its coming back, whatever single mails wait for.
                 let wait = backoff(self.unreached).min(Duration::from_secs(60));
                 self.closed_until = now.after(wait);
-                tracing::warn!(why = why.plain, tried = self.unreached, "no mail leaves; the next attempt is in {wait:?}");
+                tracing::warn!(
+                    why = why.plain,
+                    tried = self.unreached,
+                    "no mail leaves; the next attempt is in {wait:?}"
+                );
             }
             Err(Failure::Unsent(SendError::Later(why) | SendError::Never(why))) => {
                 self.unreached = 0;

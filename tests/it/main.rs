@@ -1,5 +1,8 @@
 //! Placet's behaviour, proved from outside. One binary, so that everything is linked once.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod approvals;
+mod browser;
+mod components;
 mod notify;
 mod support;

@@ -22,7 +22,7 @@ pub use document::{Document, Kind, Member, Node, Span, push_pointer};
 pub use duplicates::duplicates;
 pub use edit::{compact_lines, cut_elements, cut_member, element_cuts, member_cuts, splice};
 pub use error::{JsonError, JsonErrorKind};
-pub use parser::{DEEPEST, read_strict};
+pub use parser::{DEEPEST, read_reporting, read_strict};
 pub use text::{line_column, quote, quote_into};
 
 /// How much a text may hold before it is refused.

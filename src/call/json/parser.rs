@@ -11,6 +11,25 @@ pub const DEEPEST: usize = 256;
 /// invalid UTF-8, a byte order mark, duplicate keys, lone surrogates, and everything that
 /// RFC 8259 does not allow, as well as what exceeds `limits`.
 pub fn read_strict<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, JsonError> {
+    read(bytes, limits, None).map(|(document, _)| document)
+}
+
+/// Reads as [`read_strict`] does, but goes on behind the faults after which a tree can still
+/// be built (duplicate keys, lone surrogates, control characters in strings) and returns
+/// them with it: for files that a person wrote and wants to hear everything about. Never
+/// for what is forwarded.
+///
+/// # Errors
+/// The first fault that leaves no tree: broken grammar, bad UTF-8, `limits`.
+pub fn read_reporting<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Document<'a>, Vec<JsonError>), JsonError> {
+    read(bytes, limits, Some(Vec::new()))
+}
+
+fn read<'a>(
+    bytes: &'a [u8],
+    limits: &Limits,
+    faults: Option<Vec<JsonError>>,
+) -> Result<(Document<'a>, Vec<JsonError>), JsonError> {
     if bytes.len() > limits.max_bytes {
         return Err(error(limits.max_bytes, JsonErrorKind::TooLarge));
     }
@@ -18,7 +37,7 @@ pub fn read_strict<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>,
     if text.starts_with('\u{feff}') {
         return Err(error(0, JsonErrorKind::ByteOrderMark));
     }
-    let mut parser = Parser { text, bytes, at: 0, levels_left: limits.max_depth.min(DEEPEST) };
+    let mut parser = Parser { text, bytes, at: 0, levels_left: limits.max_depth.min(DEEPEST), faults };
     parser.skip_whitespace();
     if parser.peek().is_none() {
         return Err(error(parser.at, JsonErrorKind::Empty));
@@ -26,7 +45,7 @@ pub fn read_strict<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>,
     let root = parser.value()?;
     parser.skip_whitespace();
     match parser.peek() {
-        None => Ok(Document::new(text, root)),
+        None => Ok((Document::new(text, root), parser.faults.unwrap_or_default())),
         Some(_) => Err(error(parser.at, JsonErrorKind::TrailingText)),
     }
 }
@@ -40,13 +59,20 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     levels_left: usize,
+    /// Where faults are collected; `None`: the first one ends the reading.
+    faults: Option<Vec<JsonError>>,
 }
 
 impl<'a> Parser<'a> {
     /// A fault after which the tree could still be built. Everything of that sort passes
     /// through here, so that reporting instead of refusing is decided in one place.
-    fn fault(&self, offset: usize, kind: JsonErrorKind) -> Result<(), JsonError> {
-        Err(error(offset, kind))
+    fn fault(&mut self, offset: usize, kind: JsonErrorKind) -> Result<(), JsonError> {
+        let fault = error(offset, kind);
+        match &mut self.faults {
+            Some(faults) => faults.push(fault),
+            None => return Err(fault),
+        }
+        Ok(())
     }
 
     fn syntax<T>(&self, expected: &'static str) -> Result<T, JsonError> {

@@ -186,23 +186,10 @@ mod tests {
         ] {
             assert_eq!(secret_name(name), Some(Name::Secret), "{name}");
         }
-        for name in [
-            "token",
-            "access_token",
-            "SessionToken",
-            "session_token",
-            "idToken",
-            "jwt",
-            "tokens",
-        ] {
+        for name in ["token", "access_token", "SessionToken", "session_token", "idToken", "jwt", "tokens"] {
             assert_eq!(secret_name(name), Some(Name::Token), "{name}");
         }
-        for name in [
-            "authorization",
-            "Proxy-Authorization",
-            "cookie",
-            "Set-Cookie",
-        ] {
+        for name in ["authorization", "Proxy-Authorization", "cookie", "Set-Cookie"] {
             assert_eq!(secret_name(name), Some(Name::Header), "{name}");
         }
     }

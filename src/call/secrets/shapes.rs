@@ -6,7 +6,7 @@ use super::{MASK, Span};
 
 /// `(prefix, fewest characters behind it)` of tokens that name their issuer: AWS ids are
 /// apart, these are GitHub, GitLab, Slack, OpenAI and Anthropic, Stripe, Google, npm,
-/// PyPI, Hugging Face, SendGrid, DigitalOcean, Shopify.
+/// PyPI, Hugging Face, SendGrid, DigitalOcean, Shopify, age, and Placet itself.
 const PREFIXES: &[(&str, usize)] = &[
     ("ghp_", 20),
     ("gho_", 20),
@@ -38,6 +38,10 @@ const PREFIXES: &[(&str, usize)] = &[
     ("dop_v1_", 30),
     ("shpat_", 30),
     ("AGE-SECRET-KEY-1", 30),
+    ("plt_agent_", 16),
+    ("plt_api_", 16),
+    ("plt_session_", 16),
+    ("plt_link_", 16),
 ];
 
 /// Whether an AWS access key id stands in the text.
@@ -64,10 +68,7 @@ pub(super) fn find(text: &str, aws_key: bool) -> Vec<Span> {
             .or_else(|| assigned(text, at))
             .or_else(|| aws_key.then(|| aws_secret(bytes, at)).flatten());
         if let Some(Span { start, end }) = hit {
-            found.push(Span {
-                start: start.max(free_from),
-                end,
-            });
+            found.push(Span { start: start.max(free_from), end });
             free_from = end;
         }
     }
@@ -98,9 +99,7 @@ fn aws_key_id(text: &str, at: usize) -> Option<Span> {
     let rest = &text[at..];
     let end = at + LENGTH;
     let long = (rest.starts_with("AKIA") || rest.starts_with("ASIA"))
-        && run_end(text.as_bytes(), at, |b| {
-            b.is_ascii_uppercase() || b.is_ascii_digit()
-        }) == end
+        && run_end(text.as_bytes(), at, |b| b.is_ascii_uppercase() || b.is_ascii_digit()) == end
         && !text.as_bytes().get(end).is_some_and(|&b| is_word(b));
     long.then_some(Span { start: at, end })
 }
@@ -108,10 +107,7 @@ fn aws_key_id(text: &str, at: usize) -> Option<Span> {
 fn aws_secret(bytes: &[u8], at: usize) -> Option<Span> {
     const LENGTH: usize = 40;
     let class = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+');
-    let signs = bytes[..at]
-        .iter()
-        .rev()
-        .take_while(|&&b| matches!(b, b'/' | b'+'));
+    let signs = bytes[..at].iter().rev().take_while(|&&b| matches!(b, b'/' | b'+'));
     let start = at - signs.count();
     if start > 0 && class(bytes[start - 1]) {
         return None;
@@ -126,9 +122,7 @@ fn aws_secret(bytes: &[u8], at: usize) -> Option<Span> {
 
 fn prefixed(text: &str, at: usize) -> Option<Span> {
     let rest = &text[at..];
-    let (prefix, fewest) = PREFIXES
-        .iter()
-        .find(|(prefix, _)| rest.starts_with(prefix))?;
+    let (prefix, fewest) = PREFIXES.iter().find(|(prefix, _)| rest.starts_with(prefix))?;
     // "task-…" holds "sk-", "risk-…" too: only a whole word may begin a token.
     if at > 0 && text.as_bytes()[at - 1] == b'-' {
         return None;
@@ -144,20 +138,13 @@ fn web_token(bytes: &[u8], at: usize) -> Option<Span> {
         return None;
     }
     let header = run_end(bytes, at, is_token);
-    let payload = bytes
-        .get(header)
-        .filter(|&&b| b == b'.')
-        .map(|_| header + 1)?;
+    let payload = bytes.get(header).filter(|&&b| b == b'.').map(|_| header + 1)?;
     let payload_end = run_end(bytes, payload, is_token);
     if payload_end == payload {
         return None;
     }
     let signed = bytes.get(payload_end) == Some(&b'.');
-    let end = if signed {
-        run_end(bytes, payload_end + 1, is_token)
-    } else {
-        payload_end
-    };
+    let end = if signed { run_end(bytes, payload_end + 1, is_token) } else { payload_end };
     Some(Span { start: at, end })
 }
 
@@ -169,18 +156,10 @@ fn private_key(text: &str, at: usize) -> Option<Span> {
         return None;
     }
     let label = &rest[..rest.floor_char_boundary(LABEL)];
-    let label = label
-        .split("-----")
-        .next()
-        .filter(|l| l.contains("PRIVATE KEY"))?;
+    let label = label.split("-----").next().filter(|l| l.contains("PRIVATE KEY"))?;
     let footer = format!("-----END {label}-----");
-    let end = rest.find(&footer).map_or(text.len(), |found| {
-        text.len() - rest.len() + found + footer.len()
-    });
-    Some(Span {
-        start: at - "-----".len(),
-        end,
-    })
+    let end = rest.find(&footer).map_or(text.len(), |found| text.len() - rest.len() + found + footer.len());
+    Some(Span { start: at - "-----".len(), end })
 }
 
 /// The credentials behind `Bearer` or `Basic`.
@@ -208,10 +187,7 @@ fn url_password(text: &str, at: usize) -> Option<Span> {
     let (user_info, _) = authority.rsplit_once('@')?;
     let (user, password) = user_info.split_once(':')?;
     let start = scheme_end + "://".len() + user.len() + 1;
-    (!password.is_empty()).then_some(Span {
-        start,
-        end: start + password.len(),
-    })
+    (!password.is_empty()).then_some(Span { start, end: start + password.len() })
 }
 
 /// The value given to a telling name: `NAME=value`, `name: value`, `"name": "value"`,
@@ -229,10 +205,7 @@ fn assigned(text: &str, at: usize) -> Option<Span> {
     let spaces = |at| run_end(bytes, at, |b| matches!(b, b' ' | b'\t'));
     let sign = spaces(quotes(name_end));
     let (behind, told_by_space) = match bytes.get(sign)? {
-        b'=' => (
-            run_end(bytes, sign + 1, |b| matches!(b, b'=' | b'>')),
-            false,
-        ),
+        b'=' => (run_end(bytes, sign + 1, |b| matches!(b, b'=' | b'>')), false),
         b':' => (run_end(bytes, sign + 1, |b| b == b'='), true),
         _ if is_option && sign > name_end => (sign, false),
         _ => return None,
@@ -240,9 +213,7 @@ fn assigned(text: &str, at: usize) -> Option<Span> {
     let name = secret_name(&text[at..name_end])?;
     let value = spaces(behind);
     let escapes = run_end(bytes, value, |b| b == b'\\') - value;
-    let quote = bytes
-        .get(value + escapes)
-        .filter(|b| matches!(b, b'"' | b'\''));
+    let quote = bytes.get(value + escapes).filter(|b| matches!(b, b'"' | b'\''));
     // `arn:aws:secretsmanager:…:secret:name` assigns nothing.
     if told_by_space && value == behind && quote.is_none() && name != Name::Header {
         return None;
@@ -266,12 +237,7 @@ fn assigned(text: &str, at: usize) -> Option<Span> {
 
 /// Whether the word at `at` is an option's name, `-name` or `--name`.
 fn option_dash(bytes: &[u8], at: usize) -> bool {
-    let dashes = bytes[..at]
-        .iter()
-        .rev()
-        .take(3)
-        .take_while(|&&b| b == b'-')
-        .count();
+    let dashes = bytes[..at].iter().rev().take(3).take_while(|&&b| b == b'-').count();
     let before = at.checked_sub(dashes + 1).map(|before| bytes[before]);
     (1..3).contains(&dashes) && !before.is_some_and(is_token)
 }

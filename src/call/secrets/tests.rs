@@ -23,10 +23,7 @@ fn samples() -> Vec<String> {
         format!("npm_{}", &body[..36]),
         format!("glpat-{}", &body[..20]),
         format!("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{body}"),
-        format!(
-            "-----BEGIN RSA {0}-----\nMIIE\n-----END RSA {0}-----",
-            "PRIVATE KEY"
-        ),
+        format!("-----BEGIN RSA {0}-----\nMIIE\n-----END RSA {0}-----", "PRIVATE KEY"),
         format!("-----BEGIN OPENSSH {}-----\nb3BlbnNz", "PRIVATE KEY"),
     ]
 }
@@ -35,31 +32,16 @@ fn samples() -> Vec<String> {
 fn shapes_are_masked_wherever_they_stand() {
     for secret in samples() {
         let unended = !secret.contains("END") && secret.contains("BEGIN");
-        for (before, after) in [
-            ("", ""),
-            ("key is ", "."),
-            ("(", ")"),
-            ("é", " \u{202e}"),
-            ("a\n", "\nb"),
-        ] {
+        for (before, after) in [("", ""), ("key is ", "."), ("(", ")"), ("é", " \u{202e}"), ("a\n", "\nb")] {
             let text = format!("{before}{secret}{after}");
             let masked = mask_text(&text);
-            assert!(
-                masked.starts_with(&format!("{before}{MASK}")),
-                "{text} → {masked}"
-            );
-            assert!(
-                unended || masked.ends_with(after.trim_start_matches('.')),
-                "{text} → {masked}"
-            );
+            assert!(masked.starts_with(&format!("{before}{MASK}")), "{text} → {masked}");
+            assert!(unended || masked.ends_with(after.trim_start_matches('.')), "{text} → {masked}");
             assert!(contains_secret(&text));
         }
         let json = format!("{{\"note\" : [{}]  }}", quote(&format!("see {secret} ")));
         let masked = mask_json(&json);
-        assert!(
-            masked.starts_with("{\"note\" : [\"see ••• masked"),
-            "{masked}"
-        );
+        assert!(masked.starts_with("{\"note\" : [\"see ••• masked"), "{masked}");
         assert!(masked.ends_with("\"]  }"), "{masked}");
     }
 }
@@ -68,47 +50,23 @@ fn shapes_are_masked_wherever_they_stand() {
 fn assignments_in_text_are_masked_by_name() {
     for (text, masked) in [
         ("password=hunter2", "password=••• masked"),
-        (
-            "export DB_PASSWORD='a b' && run",
-            "export DB_PASSWORD='••• masked' && run",
-        ),
-        (
-            "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/b x",
-            "AWS_SECRET_ACCESS_KEY=••• masked x",
-        ),
-        (
-            "create --master-user-password Hunter2! --name x",
-            "create --master-user-password ••• masked --name x",
-        ),
+        ("export DB_PASSWORD='a b' && run", "export DB_PASSWORD='••• masked' && run"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/b x", "AWS_SECRET_ACCESS_KEY=••• masked x"),
+        ("create --master-user-password Hunter2! --name x", "create --master-user-password ••• masked --name x"),
         ("login -password x", "login -password ••• masked"),
         ("--token --verbose", "--token --verbose"),
         ("api_key: abc, user: bob", "api_key: ••• masked, user: bob"),
-        (
-            "{\"password\": \"a\\\"b\", \"x\": 1",
-            "{\"password\": \"••• masked\", \"x\": 1",
-        ),
-        (
-            "{\\\"password\\\":\\\"ab\\\",\\\"x\\\":1",
-            "{\\\"password\\\":\\\"••• masked\\\",\\\"x\\\":1",
-        ),
+        ("{\"password\": \"a\\\"b\", \"x\": 1", "{\"password\": \"••• masked\", \"x\": 1"),
+        ("{\\\"password\\\":\\\"ab\\\",\\\"x\\\":1", "{\\\"password\\\":\\\"••• masked\\\",\\\"x\\\":1"),
         ("password=\"\" user=\"bob\"", "password=\"\" user=\"bob\""),
-        (
-            "curl -H 'Authorization: Bearer abc.def'",
-            "curl -H 'Authorization: ••• masked'",
-        ),
+        ("curl -H 'Authorization: Bearer abc.def'", "curl -H 'Authorization: ••• masked'"),
         ("Cookie: a=b; c=d\nHost: x", "Cookie: ••• masked\nHost: x"),
         ("Bearer abcdef0123456789", "Bearer ••• masked"),
         ("basic dXNlcjpwYXNz", "basic dXNlcjpwYXNz"),
         ("Basic dXNlcjpwYXNzd29yZA==", "Basic ••• masked"),
-        (
-            "postgres://bob:hunter2@db/x",
-            "postgres://bob:••• masked@db/x",
-        ),
+        ("postgres://bob:hunter2@db/x", "postgres://bob:••• masked@db/x"),
         ("redis://:p@ss@h:1", "redis://:••• masked@h:1"),
-        (
-            "https://h/?token=abc&page=2",
-            "https://h/?token=••• masked&page=2",
-        ),
+        ("https://h/?token=abc&page=2", "https://h/?token=••• masked&page=2"),
         ("if password == \"x\"", "if password == \"••• masked\""),
         ("-Dspring.password=x", "-Dspring.password=••• masked"),
     ] {
@@ -151,34 +109,16 @@ fn what_is_no_secret_stays() {
 #[test]
 fn members_are_masked_by_name() {
     for (json, masked) in [
-        (
-            r#"{ "password" : "x" ,"n":1.0}"#,
-            r#"{ "password" : "••• masked" ,"n":1.0}"#,
-        ),
-        (
-            r#"{"Pin":1,"passcode":123456}"#,
-            r#"{"Pin":1,"passcode":"••• masked"}"#,
-        ),
-        (
-            r#"{"p\u0061ssword":"x"}"#,
-            r#"{"p\u0061ssword":"••• masked"}"#,
-        ),
-        (
-            r#"{"tokens":["a",{"b":"c"}]}"#,
-            r#"{"tokens":["••• masked",{"b":"••• masked"}]}"#,
-        ),
+        (r#"{ "password" : "x" ,"n":1.0}"#, r#"{ "password" : "••• masked" ,"n":1.0}"#),
+        (r#"{"Pin":1,"passcode":123456}"#, r#"{"Pin":1,"passcode":"••• masked"}"#),
+        (r#"{"p\u0061ssword":"x"}"#, r#"{"p\u0061ssword":"••• masked"}"#),
+        (r#"{"tokens":["a",{"b":"c"}]}"#, r#"{"tokens":["••• masked",{"b":"••• masked"}]}"#),
         (
             r#"[{"name":"DB_PASSWORD","value":"x"},{"name":"A","value":"y"}]"#,
             r#"[{"name":"DB_PASSWORD","value":"••• masked"},{"name":"A","value":"y"}]"#,
         ),
-        (
-            r#"["aws","--password","x","y"]"#,
-            r#"["aws","--password","••• masked","y"]"#,
-        ),
-        (
-            r#"{"doc":" {\"a\": 1, \"secret\":\"x\"} "}"#,
-            r#"{"doc":" {\"a\": 1, \"secret\":\"••• masked\"} "}"#,
-        ),
+        (r#"["aws","--password","x","y"]"#, r#"["aws","--password","••• masked","y"]"#),
+        (r#"{"doc":" {\"a\": 1, \"secret\":\"x\"} "}"#, r#"{"doc":" {\"a\": 1, \"secret\":\"••• masked\"} "}"#),
         (
             r#"{"doc":"{\"secret\":\"x\",\"secret\":\"y\"}"}"#,
             r#"{"doc":"{\"secret\":\"••• masked\",\"secret\":\"••• masked\"}"}"#,
@@ -197,19 +137,15 @@ fn members_are_masked_by_name() {
 fn an_aws_secret_key_is_known_by_its_neighbour() {
     let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPL3KEY";
     let id = samples().remove(0);
-    let json = |id: &str| {
-        format!(
-            "{{\"a\":\"{id}\",\"b\":\"x {secret}\",\"c\":\"+{}\"}}",
-            &secret[1..]
-        )
-    };
+    let json = |id: &str| format!("{{\"a\":\"{id}\",\"b\":\"x {secret}\",\"c\":\"+{}\"}}", &secret[1..]);
     assert!(!mask_json(&json(&id)).contains(&secret[1..]));
     assert!(mask_json(&json("none")).contains(secret));
 }
 
 #[test]
 fn an_issued_key_in_a_result_is_masked() {
-    let result = r#"{"content":[{"type":"text","text":"{\"AccessKey\":{\"UserName\":\"bob\",\"SecretAccessKey\":\"zzz\"}}"}]}"#;
+    let result =
+        r#"{"content":[{"type":"text","text":"{\"AccessKey\":{\"UserName\":\"bob\",\"SecretAccessKey\":\"zzz\"}}"}]}"#;
     let masked = mask_json(result);
     assert!(!masked.contains("zzz"), "{masked}");
 }

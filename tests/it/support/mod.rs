@@ -1,4 +1,5 @@
 //! What the tests stand on.
 
 pub(crate) mod bench;
+pub(crate) mod components;
 pub(crate) mod smtp;

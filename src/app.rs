@@ -1,0 +1,190 @@
+//! The whole service: everything made, tied together, served, stopped.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+
+use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
+use crate::audit::Entry;
+use crate::clock::{Clock, Entropy};
+use crate::config::Config;
+use crate::control;
+use crate::gateway::upstream::Upstreams;
+use crate::gateway::{self, Gateway};
+use crate::health;
+use crate::identity::{Identity, SessionLimits};
+use crate::in_force::InForce;
+use crate::lifecycle::Tasks;
+use crate::notify::{self, Mailer};
+use crate::policy::Defaults;
+use crate::review::{self, Review};
+use crate::store::{HoldLimits, Store};
+use crate::tasks;
+use crate::telemetry::Metrics;
+
+/// What a process brings along, so that a test can bring its own.
+#[derive(Debug)]
+pub struct Outside {
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// How mails leave; `None`: nobody is mailed.
+    pub mailer: Option<Mailer>,
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Further routes beside its own: the demo's mail viewer.
+    pub routes: Router,
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The database.
+    pub store: Store,
+    /// The held calls.
+    pub approvals: Approvals,
+    /// Who is who.
+    pub identity: Identity,
+    /// The policy in force.
+    pub policy: Arc<InForce>,
+    /// The servers behind.
+    pub upstreams: Upstreams,
+    tasks: Tasks,
+}
+
+impl App {
+    /// Starts everything and serves. When this returns, calls are taken.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being safe to serve: data folder, keys, policy, upstreams, log.
+    pub async fn start(config: &Config, outside: Outside) -> anyhow::Result<Self> {
+        let Outside { clock, entropy, mailer, listener, metrics, routes } = outside;
+        let address = listener.local_addr()?;
+        let tasks = Tasks::default();
+        let store = Store::open(&config.data_dir, clock.clone(), &tasks).await?;
+        let seal = Seal::load_or_create(&config.data_dir, &entropy)?;
+        let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
+        let upstreams = Upstreams::new(&configs, tasks.clone(), clock.clone(), entropy.clone())?;
+        let policy = Arc::new(load_policy(config, &upstreams, &clock)?);
+        let forward: Arc<dyn Forward> = Arc::new(upstreams.clone());
+        let rules: Arc<dyn Rules> = Arc::clone(&policy) as _;
+        let settings = settings(config);
+        let approvals =
+            Approvals::new(store.clone(), entropy.clone(), tasks.clone(), seal, forward, rules, settings);
+        let limits = SessionLimits { idle: config.server.session_idle, max: config.server.session_max };
+        let identity = Identity::new(store.clone(), clock.clone(), entropy.clone(), limits);
+        log_start(&store, &policy, config).await?;
+        approvals.recover().await?;
+
+        let gateway = Gateway::new(gateway::Parts {
+            hosts: gateway::Hosts::new(&config.public_url, address, &config.server.allowed_hosts),
+            hold_budget: config.hold.budget,
+            upstreams: upstreams.clone(),
+            approvals: approvals.clone(),
+            identity: identity.clone(),
+            policy: Arc::clone(&policy),
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            tasks: tasks.clone(),
+        });
+        let review = Review::new(review::Parts {
+            approvals: approvals.clone(),
+            identity: identity.clone(),
+            policy: Arc::clone(&policy),
+            upstreams: upstreams.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            tasks: tasks.clone(),
+            public_url: config.public_url.clone(),
+            address,
+            allowed_hosts: config.server.allowed_hosts.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            mailing: mailer.is_some(),
+        });
+        let router = Router::new()
+            .merge(gateway::router(gateway))
+            .merge(health::router(store.clone(), tasks.clone(), metrics))
+            .merge(routes)
+            .merge(review::router(review));
+
+        start_tasks(&tasks, &approvals, &policy, &store, &clock);
+        notify::start(&approvals, &store, &clock, mailer, config.public_url.as_str(), settings.self_approval, &tasks);
+        control::listen(&config.data_dir, identity.clone(), &tasks)?;
+        serve(listener, router, &tasks);
+        Ok(Self { address, store, approvals, identity, policy, upstreams, tasks })
+    }
+
+    /// Stops: no new holds, sockets closed, releasing calls finish; what still runs after `patience` is cut off.
+    /// Held calls stay pending and are found again. `false` if something was cut off.
+    pub async fn stop(self, patience: Duration) -> bool {
+        let Self { tasks, store, approvals, identity, policy, upstreams, .. } = self;
+        tasks.begin_stop();
+        upstreams.close().await;
+        drop((store, approvals, identity, policy, upstreams));
+        tasks.ended(patience).await
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        limits: HoldLimits {
+            pending: config.hold.max_pending_per_agent,
+            new_per_hour: config.hold.max_new_per_agent_per_hour,
+            result_ttl: config.hold.result_ttl,
+            ..Settings::default().limits
+        },
+        self_approval: config.hold.self_approval,
+    }
+}
+
+fn load_policy(config: &Config, upstreams: &Upstreams, clock: &Clock) -> anyhow::Result<InForce> {
+    let names = upstreams.names();
+    let hashes: BTreeMap<_, _> = names
+        .iter()
+        .filter_map(|name| Some((name.clone(), upstreams.get(name)?.config_hash())))
+        .collect();
+    let defaults = Defaults { timeout: config.hold.timeout, upstreams: names };
+    Ok(InForce::load(&config.policy, defaults, hashes, clock.now())?)
+}
+
+async fn log_start(store: &Store, policy: &InForce, config: &Config) -> anyhow::Result<()> {
+    let started = Entry::new("service.started")
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("self_approval", config.hold.self_approval);
+    store.append(started).await?;
+    Ok(policy.log_start(store).await?)
+}
+
+fn start_tasks(tasks: &Tasks, approvals: &Approvals, policy: &Arc<InForce>, store: &Store, clock: &Clock) {
+    tasks.spawn("expiry", tasks::expiry(approvals.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
+}
+
+fn serve(listener: TcpListener, router: Router, tasks: &Tasks) {
+    // An answer of a few hundred bytes must not wait for the client's acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
+        }
+    });
+    let stopping = tasks.clone();
+    tasks.spawn("http", async move {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.stopped().await });
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+}

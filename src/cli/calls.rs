@@ -1,0 +1,159 @@
+//! `placet calls`: review from a terminal.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::api::{Api, Failure, Server, block_on};
+use super::{Exit, complain, say};
+use crate::explain::trickery::{Segment, segments};
+
+/// Arguments of `placet calls`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Pending calls, or those of another state
+    List {
+        /// One of pending, approved, rejected, expired, cancelled, releasing, executed, tool_error, outcome_unknown,
+        /// lapsed, revoked; or all
+        #[arg(long, default_value = "pending")]
+        state: String,
+    },
+    /// One call, its arguments included
+    Show {
+        /// The call's id
+        id: String,
+    },
+    /// Approve this exact call once
+    Approve {
+        /// The call's id
+        id: String,
+        /// Why, for the log
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Reject it
+    Reject {
+        /// The call's id
+        id: String,
+        /// Why; the agent is told
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Exit {
+    let done = block_on(async {
+        let api = args.server.open()?;
+        match args.command.unwrap_or(Command::List { state: "pending".into() }) {
+            Command::List { state } => list(&api, &state, args.json).await,
+            Command::Show { id } => {
+                let call = api.get(&path(&id)?).await?;
+                if args.json { say(&call) } else { show(&call) }
+                Ok(())
+            }
+            Command::Approve { id, reason } => decide(&api, &id, "approve", &reason, args.json).await,
+            Command::Reject { id, reason } => decide(&api, &id, "reject", &reason, args.json).await,
+        }
+    });
+    match done {
+        Ok(()) => Exit::Done,
+        Err(Failure { exit, message }) => {
+            complain(message);
+            exit
+        }
+    }
+}
+
+fn path(id: &str) -> Result<String, Failure> {
+    let id: crate::call::CallId =
+        id.parse().map_err(|error| Failure { exit: Exit::Usage, message: format!("{id}: {error}") })?;
+    Ok(format!("/api/v1/calls/{id}"))
+}
+
+async fn list(api: &Api, state: &str, json: bool) -> Result<(), Failure> {
+    if !state.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        return Err(Failure { exit: Exit::Usage, message: format!("{state:?} is no state") });
+    }
+    let mut next = Some(if state == "all" { "/api/v1/calls".into() } else { format!("/api/v1/calls?state={state}") });
+    let mut calls = Vec::new();
+    while let Some(page) = next {
+        let mut answer = api.get(&page).await?;
+        if let Some(Value::Array(page)) = answer.get_mut("calls").map(Value::take) {
+            calls.extend(page);
+        }
+        next = answer.get("next").and_then(Value::as_str).map(str::to_owned);
+    }
+    if json {
+        say(Value::Array(calls));
+        return Ok(());
+    }
+    if calls.is_empty() {
+        complain(format!("no call is {state}"));
+    }
+    for call in &calls {
+        say(format!(
+            "{}  {:<10} {}  {} on {}  until {}",
+            text(call, "id"),
+            text(call, "state"),
+            text(call, "agent"),
+            text(call, "tool"),
+            text(call, "upstream"),
+            text(call, "expires_at")
+        ));
+    }
+    Ok(())
+}
+
+async fn decide(api: &Api, id: &str, verdict: &str, reason: &str, json: bool) -> Result<(), Failure> {
+    let path = path(id)?;
+    let call = api.get(&path).await?;
+    let body = json!({"verdict": verdict, "digest": call["digest"], "reason": reason});
+    let call = api.post(&format!("{path}/decision"), &body).await?;
+    if json {
+        say(&call);
+    } else {
+        say(format!("{} is {}", text(&call, "id"), text(&call, "state")));
+    }
+    Ok(())
+}
+
+fn show(call: &Value) {
+    for key in ["id", "state", "agent", "upstream", "tool", "created_at", "expires_at", "digest"] {
+        say(format!("{key:<11} {}", text(call, key)));
+    }
+    say(format!("arguments   {}", text(call, "arguments")));
+    for decision in call["decisions"].as_array().into_iter().flatten() {
+        say(format!(
+            "{:<11} by {} at {} {}",
+            text(decision, "verdict"),
+            text(decision, "by"),
+            text(decision, "at"),
+            text(decision, "reason")
+        ));
+    }
+}
+
+/// A member as text for a terminal: what an agent wrote must not move the cursor or hide what stands beside it.
+fn text(value: &Value, key: &str) -> String {
+    let text = match &value[key] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let visible = |segment| match segment {
+        Segment::Text(text) => text.to_owned(),
+        Segment::Badge { label, .. } => format!("⟦{label}⟧"),
+    };
+    segments(&text).into_iter().map(visible).collect()
+}

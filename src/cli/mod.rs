@@ -1,0 +1,70 @@
+//! The command line: one file per command. Prints; everything else in Placet logs.
+
+mod api;
+mod calls;
+mod check;
+mod agent;
+mod demo;
+mod init;
+mod output;
+mod reviewer;
+mod serve;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use output::{Exit, complain, say};
+
+/// The approval service between AI agents and the MCP servers they can break.
+#[derive(Debug, Parser)]
+#[command(name = "placet", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole thing in one process, nothing to configure, nothing left behind
+    Demo(demo::Args),
+    /// Write a commented placet.toml and policy.json to start from
+    Init(init::Args),
+    /// Run the gateway and the reviewers' pages
+    Serve(serve::Args),
+    /// Say what is wrong with placet.toml and the policy
+    Check(check::Args),
+    /// Add, list and revoke agents
+    Agent(agent::Args),
+    /// Add, list and disable reviewers; make sign-in links and API tokens
+    Reviewer(reviewer::Args),
+    /// Review calls from a terminal
+    Calls(calls::Args),
+    /// Print every change of every call as it happens
+    Watch(watch::Args),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is wrong usage. A closed terminal is nobody's error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let exit = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(args),
+        Command::Agent(args) => agent::run(args),
+        Command::Reviewer(args) => reviewer::run(args),
+        Command::Calls(args) => calls::run(args),
+        Command::Watch(args) => watch::run(args),
+    };
+    exit.into()
+}

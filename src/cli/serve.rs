@@ -1,0 +1,84 @@
+//! `placet serve`: the gateway.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, complain};
+use crate::app::{App, Outside};
+use crate::clock::{Clock, Entropy};
+use crate::config::Config;
+use crate::telemetry::{self, Metrics};
+
+/// How long a stop waits for what still runs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Arguments of `placet serve`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Configuration file
+    #[arg(long, default_value = "placet.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the service until it is told to stop.
+pub fn run(args: &Args) -> Exit {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            problems.iter().for_each(complain);
+            return Exit::No;
+        }
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve(&config)).unwrap_or_else(|error| {
+            complain(format!("Placet did not start: {error:#}"));
+            Exit::Failed
+        }),
+        Err(error) => {
+            complain(format!("the runtime did not start: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<Exit> {
+    telemetry::init_logs()?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        anyhow::anyhow!("it cannot listen on {}: {error}; stop what listens there, or set `listen`", config.listen)
+    })?;
+    let app = App::start(
+        config,
+        Outside {
+            clock: Clock::System,
+            entropy: Entropy::System,
+            mailer: config.mailer()?,
+            listener,
+            metrics: Metrics::install()?,
+            routes: axum::Router::new(),
+        },
+    )
+    .await?;
+    tracing::info!(address = %app.address, "serving");
+    wait_for_stop().await?;
+    tracing::info!("stopping");
+    if app.stop(PATIENCE).await {
+        tracing::info!("stopped");
+        Ok(Exit::Done)
+    } else {
+        tracing::warn!("something still ran and was cut off; the next start finds out what");
+        Ok(Exit::Failed)
+    }
+}
+
+/// Returns at SIGINT or SIGTERM.
+pub(super) async fn wait_for_stop() -> std::io::Result<()> {
+    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+    Ok(())
+}

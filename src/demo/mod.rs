@@ -1,0 +1,5 @@
+//! `placet demo`: everything in one process, nothing to configure, nothing left behind.
+
+pub mod agent;
+pub mod iam;
+pub mod server;

@@ -1,0 +1,183 @@
+//! The policy in force: the last good file, and what is wrong with a newer one.
+//!
+//! Every call is ruled by exactly one version, the one that [`InForce::policy`] gives at that moment; its hash is
+//! recorded with the call.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::approvals::Rules;
+use crate::audit::Entry;
+use crate::call::{Digest, Millis, Submission, UpstreamName, json};
+use crate::policy::{self, Call, Counters, Defaults, Policy, Problem, Ruling};
+use crate::store::{Store, StoreError};
+
+/// Why the first policy could not be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPolicy {
+    /// The file cannot be read.
+    #[error("the policy {path} cannot be read ({error}); set `policy` in placet.toml to a file that can")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is wrong.
+    #[error("{}", lines(.0, .1))]
+    Invalid(PathBuf, Vec<Problem>),
+}
+
+fn lines(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+    lines.join("\n")
+}
+
+/// A newer file that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when.
+    pub since: Millis,
+    /// What is wrong with it, a line each.
+    pub problems: String,
+}
+
+/// What is in force, and since when.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// The file's text.
+    pub text: String,
+    /// When it was loaded.
+    pub at: Millis,
+    /// What its author may want to look at.
+    pub warnings: Vec<Problem>,
+}
+
+/// The policy in force. Shared by everything that rules or shows.
+#[derive(Debug)]
+pub struct InForce {
+    path: PathBuf,
+    defaults: Defaults,
+    upstreams: BTreeMap<UpstreamName, Digest>,
+    current: ArcSwap<Loaded>,
+    trouble: ArcSwap<Option<Trouble>>,
+    counters: Mutex<Counters>,
+}
+
+impl InForce {
+    /// Puts the file's policy in force. `upstreams`: the configured ones, with the hash of how each is configured.
+    ///
+    /// # Errors
+    /// The file cannot be read or is wrong: without a policy nothing may be served.
+    pub fn load(
+        path: &Path,
+        defaults: Defaults,
+        upstreams: BTreeMap<UpstreamName, Digest>,
+        now: Millis,
+    ) -> Result<Self, NoPolicy> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| NoPolicy::Unreadable { path: path.to_owned(), error })?;
+        let loaded = read(text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
+        Ok(Self {
+            path: path.to_owned(),
+            defaults,
+            upstreams,
+            current: ArcSwap::from_pointee(loaded),
+            trouble: ArcSwap::default(),
+            counters: Mutex::default(),
+        })
+    }
+
+    /// What is in force now. Keep it for the whole of one call.
+    #[must_use]
+    pub fn loaded(&self) -> Arc<Loaded> {
+        self.current.load_full()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What keeps a newer file from being in force.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.load().as_ref().clone()
+    }
+
+    /// The counters of the limits; they survive a reload.
+    pub fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file again. A good one is in force when this returns, and logged; a bad one changes nothing but
+    /// [`InForce::trouble`], and is logged once.
+    ///
+    /// # Errors
+    /// The log did not take the entry: the old policy stays in force.
+    pub async fn reload(&self, store: &Store, now: Millis) -> Result<(), StoreError> {
+        let read = match std::fs::read_to_string(&self.path) {
+            Ok(text) if text == self.loaded().text => {
+                self.trouble.store(Arc::default());
+                return Ok(());
+            }
+            Ok(text) => read(text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
+            Err(error) => Err(format!("{}: cannot be read: {error}", self.path.display())),
+        };
+        match read {
+            Ok(loaded) => {
+                store.append(loaded_entry(&loaded)).await?;
+                tracing::info!(version = %loaded.policy.version(), "a new policy is in force");
+                self.current.store(Arc::new(loaded));
+                self.trouble.store(Arc::default());
+            }
+            Err(problems) => {
+                if self.trouble().is_none_or(|known| known.problems != problems) {
+                    tracing::error!(problems, "the policy file is not valid; the last good one stays in force");
+                    store.append(Entry::new("policy.refused").with("problems", problems.clone())).await?;
+                    self.trouble.store(Arc::new(Some(Trouble { since: now, problems })));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes in the log which policy this process starts with.
+    ///
+    /// # Errors
+    /// The log did not take it.
+    pub async fn log_start(&self, store: &Store) -> Result<(), StoreError> {
+        store.append(loaded_entry(&self.loaded())).await
+    }
+}
+
+fn read(text: String, defaults: &Defaults, at: Millis) -> Result<Loaded, Vec<Problem>> {
+    let parsed = policy::parse(&text, defaults)?;
+    Ok(Loaded { policy: parsed.policy, text, at, warnings: parsed.warnings })
+}
+
+fn loaded_entry(loaded: &Loaded) -> Entry {
+    Entry::new("policy.loaded").with("policy", loaded.policy.version().to_string())
+}
+
+impl Rules for InForce {
+    fn still_allow(&self, call: &Submission) -> Result<(), String> {
+        if self.upstreams.get(&call.upstream) != Some(&call.upstream_config) {
+            return Err("its upstream is configured differently since the call was held".into());
+        }
+        let params = json::read_strict(call.params.as_bytes(), &json::Limits::default())
+            .map_err(|error| format!("its parameters cannot be read: {error}"))?;
+        let arguments = params.root().get("arguments");
+        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });
+        match ruling {
+            Ruling::Deny { rule, .. } => Err(format!("the policy in force denies it ({rule})")),
+            Ruling::Allow { .. } | Ruling::RequireApproval { .. } => Ok(()),
+        }
+    }
+}

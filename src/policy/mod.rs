@@ -1,0 +1,27 @@
+//! The policy: what each call may do. A file becomes a [`Policy`] once, with everything that is wrong with it reported
+//! together; a `Policy` then rules any number of calls, purely: no clock, no state, no failure.
+//!
+//! Every entry whose pattern matches applies, and the strictest action wins: hide, deny, require approval, allow. Only
+//! an exact name with `override` loosens what globs say, never what `hide` says. What no entry lists falls to the
+//! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
+
+mod combine;
+mod context;
+pub(crate) mod duration;
+mod limits;
+mod methods;
+mod model;
+mod parse;
+mod pattern;
+mod problem;
+mod ruling;
+pub(crate) mod source;
+
+pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
+pub use model::{Defaults, Policy};
+pub use parse::{Parsed, parse};
+pub use problem::{Problem, Severity};
+pub use ruling::{Asked, Call, MethodRuling, Ruling};
+
+#[cfg(test)]
+mod tests;

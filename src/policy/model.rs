@@ -1,0 +1,90 @@
+//! The one model that every form of the file is read into.
+
+use std::time::Duration;
+
+use crate::call::{Digest, GroupName, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen, Risk, UpstreamName};
+
+use super::context::Template;
+use super::limits::LimitUse;
+use super::pattern::{Matcher, Pattern};
+
+/// What the service's configuration says where the policy is silent, and what the policy cannot know.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The pending deadline where neither entry names one.
+    pub timeout: Duration,
+    /// The configured upstreams, so that `a/b` is known to be the tool `a/b` where no upstream is called `a`. Empty:
+    /// not known; then what stands before a `/` may be an upstream, and such an entry permits nothing elsewhere.
+    pub upstreams: Vec<UpstreamName>,
+}
+
+/// What one entry does with the calls it matches; ordered, the strictest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Action {
+    Allow,
+    RequireApproval,
+    Deny,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::RequireApproval => "require_approval",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// One entry of `tools` or `methods`.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub pattern: Pattern,
+    /// Its JSON Pointer: its name in rulings.
+    pub pointer: String,
+    /// Byte offset of its key, for problems found after it was read.
+    pub offset: usize,
+    pub action: Action,
+    pub reason: Option<String>,
+    pub overrides: bool,
+    pub risk: Option<Risk>,
+    pub approval: Approval,
+    pub limits: Vec<LimitUse>,
+}
+
+/// The `approval` block as written; what is `None` was left out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Approval {
+    pub timeout: Option<Duration>,
+    pub on_timeout: Option<OnTimeout>,
+    pub execute_within: Option<Duration>,
+    pub quorum: Option<Quorum>,
+    pub reviewers: Option<Vec<GroupName>>,
+    pub self_approval: Option<bool>,
+    pub require_reason: Option<bool>,
+    pub release: Option<ReleaseWhen>,
+    pub input_after_approval: Option<InputAfterApproval>,
+    pub message: Option<String>,
+    pub context: Vec<Template>,
+}
+
+/// Entries, the more specific first (exact names, then longer patterns, then by the alphabet), and what finds them.
+#[derive(Clone, Debug)]
+pub(super) struct Entries {
+    pub list: Vec<Entry>,
+    pub matcher: Matcher,
+}
+
+/// A policy file that was read without an error. Immutable; cheap to share.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) version: Digest,
+    /// `Allow` or `Deny`.
+    pub(super) default: Action,
+    pub(super) hide: Matcher,
+    pub(super) readers: Matcher,
+    pub(super) everywhere: Vec<LimitUse>,
+    pub(super) tools: Entries,
+    pub(super) methods: Entries,
+    pub(super) defaults: Defaults,
+}

@@ -1,0 +1,119 @@
+//! One entry of `tools` or `methods`.
+
+use crate::call::Risk;
+use crate::policy::model::{Action, Entry};
+use crate::policy::pattern::Pattern;
+use crate::policy::source::{At, Fields, Reader};
+
+use super::{approval, limit};
+
+/// What the entries of a block speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tool,
+    Method,
+}
+
+const TOOL_KEYS: [&str; 9] =
+    ["action", "reason", "override", "approval", "risk", "limits", "rate_limit", "require", "deny_if"];
+
+/// Of a method nothing is held and nothing has a risk.
+const METHOD_KEYS: [&str; 7] = ["action", "reason", "override", "limits", "rate_limit", "require", "deny_if"];
+
+pub(super) const RISKS: [(&str, Risk); 6] = [
+    ("read", Risk::Read),
+    ("write", Risk::Write),
+    ("destructive", Risk::Destructive),
+    ("execute", Risk::Execute),
+    ("financial", Risk::Financial),
+    ("access", Risk::Access),
+];
+
+/// Reads one entry; `None` where its name is none. Its other faults are reported, and what they concern is left out.
+pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Option<Entry> {
+    let pattern = match kind {
+        Kind::Tool => Pattern::tool(key),
+        Kind::Method => Pattern::method(key),
+    };
+    let pattern = pattern.map_err(|message| {
+        reader.error_at(offset, &at.pointer, message, "write a name, or a glob such as \"list_*\"".to_owned());
+    });
+    if kind == Kind::Method && key == "tools/call" {
+        let hint = "move it to \"tools\", under the tool's name".to_owned();
+        reader.error_at(offset, &at.pointer, "calls of tools are not ruled as a method", hint);
+    }
+    let keys: &[&str] = if kind == Kind::Tool { &TOOL_KEYS } else { &METHOD_KEYS };
+    let fields = reader.object(at, keys)?;
+    conditions(reader, &fields);
+    let action = action(reader, &fields, kind);
+    let approval = fields.get("approval").map(|at| approval::approval(reader, &at));
+    let (approval, approval_risk) = approval.unwrap_or_default();
+    let mut limits = limit::limits(reader, &fields);
+    limits.extend(limit::rate_limit(reader, &fields));
+    let pattern = pattern.ok()?;
+    let overrides = fields.get("override").and_then(|at| reader.flag(&at)).unwrap_or(false);
+    if overrides && !pattern.is_exact() {
+        let hint = "write the entry under the tool's exact name";
+        fields.get("override").inspect(|at| reader.error(at, "only an exact name can override globs", hint));
+    }
+    if action == Some(Action::Deny) && !limits.is_empty() {
+        let hint = "leave the limits out, or allow the call";
+        reader.warn(offset, &at.pointer, "a denied call is never counted, so these limits do nothing", hint);
+    }
+    let reason = fields.get("reason").and_then(|at| reader.text(&at));
+    if action == Some(Action::Allow) && reason.is_some() {
+        let hint = "the reason is shown to the agent with a denial or while a call waits";
+        reader.warn(offset, &at.pointer, "nobody is told the reason of an allowed call", hint);
+    }
+    let own_risk = fields.get("risk").and_then(|at| reader.choice(&at, &RISKS));
+    if let (Some(own), Some(other)) = (own_risk, approval_risk)
+        && own != other
+        && let Some(at) = fields.get("risk")
+    {
+        let message = format!("the risk is {} here and {} in \"approval\"", own.as_str(), other.as_str());
+        reader.error(&at, message, "keep one of them");
+    }
+    let risk = own_risk.max(approval_risk);
+    if let Some(block) = fields.get("approval") {
+        approval::contradictions(reader, &block, action, risk);
+    }
+    Some(Entry {
+        pattern,
+        pointer: at.pointer.clone(),
+        offset,
+        // Only read where there is no error, and then the action is known.
+        action: action.unwrap_or(Action::Deny),
+        reason,
+        overrides,
+        risk,
+        approval,
+        limits,
+    })
+}
+
+/// What an entry does; being listed is being allowed.
+fn action(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, kind: Kind) -> Option<Action> {
+    let Some(at) = fields.get("action") else { return Some(Action::Allow) };
+    let choices = [("allow", Action::Allow), ("deny", Action::Deny), ("require_approval", Action::RequireApproval)];
+    let action = reader.choice(&at, &choices)?;
+    if kind == Kind::Method && action == Action::RequireApproval {
+        reader.error(&at, "only calls of tools can be held for approval", "write \"allow\" or \"deny\"");
+    }
+    Some(action)
+}
+
+/// Conditions on arguments: what is empty says nothing and is accepted, anything else must not be passed over.
+pub(super) fn conditions(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) {
+    for key in ["require", "deny_if"] {
+        let Some(at) = fields.get(key) else { continue };
+        if !reader.list(&at).is_empty() {
+            not_evaluated(reader, &at, key);
+        }
+    }
+}
+
+/// Refuses a condition that this version would have to ignore.
+pub(super) fn not_evaluated(reader: &mut Reader<'_>, at: &At<'_, '_>, key: &str) {
+    let hint = "leave it out and let the tool require approval or be denied instead";
+    reader.error(at, format!("this version of Placet does not evaluate \"{key}\" yet"), hint);
+}

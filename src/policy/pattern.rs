@@ -1,0 +1,235 @@
+//! Names and globs, matched all at once. A pattern with a `/` is read in two ways: as `<upstream>/<tool>`, and as the
+//! name of a tool that itself contains a `/`. What restricts counts in either reading; what permits only where no
+//! other upstream could be meant, so that no server can name a tool into another server's permission.
+
+use std::collections::HashMap;
+
+use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+
+use crate::call::UpstreamName;
+
+/// A name or glob of a policy file, in its readings.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    text: String,
+    /// Upstream and tool, where a `/` parts them.
+    parts: Option<(Part, Part)>,
+    whole: Part,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Name(String),
+    Glob(GlobMatcher),
+}
+
+impl Part {
+    fn new(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("a name is empty".to_owned());
+        }
+        if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        // `*` crosses a `/`: tools may have one in their names, and a rule for `*` means them too.
+        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+        let glob = glob.map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))?;
+        Ok(Self::Glob(glob.compile_matcher()))
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Name(own) => own == name,
+            Self::Glob(glob) => glob.is_match(name),
+        }
+    }
+
+    fn is_name(&self) -> bool {
+        matches!(self, Self::Name(_))
+    }
+}
+
+impl Pattern {
+    /// Reads a tool's name or glob.
+    ///
+    /// # Errors
+    /// Says why this matches nothing.
+    pub fn tool(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').map(|(upstream, tool)| Ok((Part::new(upstream)?, Part::new(tool)?)));
+        let parts = parts.transpose().map_err(|why: String| match Part::new(text) {
+            Ok(Part::Glob(_)) => format!("{text:?}: a '/' may not stand inside braces, brackets or behind a backslash"),
+            _ => why,
+        })?;
+        Ok(Self { text: text.to_owned(), parts, whole: Part::new(text)? })
+    }
+
+    /// Reads a method's name or glob, in which a `/` has no meaning of its own.
+    ///
+    /// # Errors
+    /// Says why this matches nothing.
+    pub fn method(text: &str) -> Result<Self, String> {
+        Ok(Self { text: text.to_owned(), parts: None, whole: Part::new(text)? })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it names one tool (of one upstream, or of any).
+    pub fn is_exact(&self) -> bool {
+        self.whole.is_name()
+    }
+
+    /// The upstream that it names outright.
+    pub fn upstream(&self) -> Option<&str> {
+        match &self.parts {
+            Some((Part::Name(upstream), _)) => Some(upstream),
+            _ => None,
+        }
+    }
+
+    /// Whether some tool of this upstream could match.
+    pub fn may_match(&self, upstream: &UpstreamName) -> bool {
+        // With a '/' it may also be the name of a tool of any upstream; a tool of that name is rare, a wrong "yes"
+        // costs nothing, but `<upstream>/…` of another upstream should not count.
+        self.parts.as_ref().is_none_or(|(own, _)| own.matches(upstream.as_str()))
+    }
+
+    /// Whether some upstream's tool of this name could match.
+    pub fn may_match_tool(&self, tool: &str) -> bool {
+        self.whole.matches(tool) || self.parts.as_ref().is_some_and(|(_, own)| own.matches(tool))
+    }
+}
+
+/// One pattern that matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Found {
+    /// Which pattern, by its place in the list that the matcher was made of.
+    pub rule: usize,
+    /// Whether the match may permit something; otherwise it only restricts.
+    pub permits: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Reading {
+    /// The pattern speaks of tools of any upstream.
+    AnyUpstream,
+    /// Of tools of these.
+    Upstream(Part),
+    /// The `/` belongs to the tool's own name.
+    OwnSlash,
+}
+
+#[derive(Clone, Debug)]
+struct Hit {
+    rule: usize,
+    reading: Reading,
+}
+
+/// Many patterns, ready to be matched.
+#[derive(Clone, Debug)]
+pub(super) struct Matcher {
+    names: HashMap<String, Vec<Hit>>,
+    globs: GlobSet,
+    hits: Vec<Hit>,
+}
+
+impl Matcher {
+    /// Prepares the patterns, which are known by their place.
+    ///
+    /// # Errors
+    /// All globs together may be larger than the matcher's limit.
+    pub fn new<'p>(patterns: impl IntoIterator<Item = &'p Pattern>) -> Result<Self, String> {
+        let mut names: HashMap<String, Vec<Hit>> = HashMap::new();
+        let (mut globs, mut hits) = (GlobSetBuilder::new(), Vec::new());
+        let mut add = |part: &Part, hit: Hit| match part {
+            Part::Name(name) => names.entry(name.clone()).or_default().push(hit),
+            Part::Glob(glob) => {
+                globs.add(glob.glob().clone());
+                hits.push(hit);
+            }
+        };
+        for (rule, pattern) in patterns.into_iter().enumerate() {
+            match &pattern.parts {
+                None => add(&pattern.whole, Hit { rule, reading: Reading::AnyUpstream }),
+                Some((upstream, tool)) => {
+                    add(tool, Hit { rule, reading: Reading::Upstream(upstream.clone()) });
+                    add(&pattern.whole, Hit { rule, reading: Reading::OwnSlash });
+                }
+            }
+        }
+        let globs = globs.build().map_err(|error| format!("these globs together are too large: {error}"))?;
+        Ok(Self { names, globs, hits })
+    }
+
+    /// Every pattern that matches this tool, each once, in their order. The tool's name may itself begin with
+    /// `<upstream>/`. `known`: the configured upstreams; empty where they are not known.
+    pub fn find(&self, upstream: &UpstreamName, tool: &str, known: &[UpstreamName]) -> Vec<Found> {
+        let upstream = upstream.as_str();
+        let mut found = Vec::new();
+        let without_prefix = tool.strip_prefix(upstream).and_then(|rest| rest.strip_prefix('/'));
+        let own_slash = match tool.split_once('/') {
+            Some((first, _)) => first == upstream || (!known.is_empty() && known.iter().all(|k| k.as_str() != first)),
+            None => false,
+        };
+        self.collect(tool, &mut |hit| match &hit.reading {
+            Reading::AnyUpstream => found.push(Found { rule: hit.rule, permits: true }),
+            Reading::Upstream(part) if part.matches(upstream) => found.push(Found { rule: hit.rule, permits: true }),
+            Reading::Upstream(_) => {}
+            Reading::OwnSlash => found.push(Found { rule: hit.rule, permits: own_slash }),
+        });
+        if let Some(tool) = without_prefix {
+            self.collect(tool, &mut |hit| match &hit.reading {
+                Reading::AnyUpstream => found.push(Found { rule: hit.rule, permits: true }),
+                Reading::Upstream(part) if part.matches(upstream) => {
+                    found.push(Found { rule: hit.rule, permits: true });
+                }
+                Reading::Upstream(_) | Reading::OwnSlash => {}
+            });
+        }
+        // The permitting match of a rule first, so that it is the one that stays.
+        found.sort_unstable_by_key(|found| (found.rule, !found.permits));
+        found.dedup_by_key(|found| found.rule);
+        found
+    }
+
+    /// Every pattern that matches this method, in their order.
+    pub fn find_method(&self, method: &str) -> Vec<Found> {
+        let mut found = Vec::new();
+        self.collect(method, &mut |hit| found.push(Found { rule: hit.rule, permits: true }));
+        found.sort_unstable();
+        found
+    }
+
+    /// Every pattern that matches what this exact pattern names, on whatever upstream.
+    pub fn overlapping(&self, exact: &Pattern) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.collect(&exact.text, &mut |hit| {
+            if !matches!(hit.reading, Reading::Upstream(_)) {
+                found.push(hit.rule);
+            }
+        });
+        if let Some((Part::Name(upstream), Part::Name(tool))) = &exact.parts {
+            self.collect(tool, &mut |hit| match &hit.reading {
+                Reading::AnyUpstream => found.push(hit.rule),
+                Reading::Upstream(part) if part.matches(upstream) => found.push(hit.rule),
+                Reading::Upstream(_) | Reading::OwnSlash => {}
+            });
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The first pattern that matches what this exact pattern names.
+    pub fn overlaps(&self, exact: &Pattern) -> Option<usize> {
+        self.overlapping(exact).first().copied()
+    }
+
+    fn collect(&self, name: &str, take: &mut dyn FnMut(&Hit)) {
+        self.names.get(name).into_iter().flatten().for_each(&mut *take);
+        if !self.globs.is_empty() {
+            self.globs.matches(name).into_iter().for_each(|at| take(&self.hits[at]));
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The policy, tested as its readers use it: a file in, rulings out.
+
+mod seed;
+
+use std::time::Duration;
+
+use super::{Call, Defaults, Policy, Ruling, parse};
+use crate::call::UpstreamName;
+use crate::call::json::{Limits, read_strict};
+
+fn defaults(upstreams: &[&str]) -> Defaults {
+    Defaults { timeout: Duration::from_secs(900), upstreams: upstreams.iter().map(|name| upstream(name)).collect() }
+}
+
+fn upstream(name: &str) -> UpstreamName {
+    UpstreamName::new(name).unwrap()
+}
+
+/// A file that must be valid.
+fn policy(text: &str) -> Policy {
+    match parse(text, &defaults(&[])) {
+        Ok(parsed) => parsed.policy,
+        Err(problems) => panic!("{problems:#?}"),
+    }
+}
+
+fn rule(policy: &Policy, name: &str, tool: &str) -> Ruling {
+    policy.rule(&Call { upstream: &upstream(name), tool, arguments: None })
+}
+
+fn rule_with(policy: &Policy, tool: &str, arguments: &str) -> Ruling {
+    let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
+    policy.rule(&Call { upstream: &upstream("iam"), tool, arguments: Some(document.root()) })
+}
+
+/// The ruling in few words: `allow /tools/x`, `hide /hide/0`, …
+fn brief(ruling: &Ruling) -> String {
+    match ruling {
+        Ruling::Allow { rule, .. } => format!("allow {rule}"),
+        Ruling::Deny { rule, hidden: true, .. } => format!("hide {rule}"),
+        Ruling::Deny { rule, .. } => format!("deny {rule}"),
+        Ruling::RequireApproval { rule, .. } => format!("hold {rule}"),
+    }
+}

@@ -1,1 +1,3 @@
+//! Where the measurements of the gateway start.
+
 fn main() {}

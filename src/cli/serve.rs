@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Exit {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<Exit> {
-    telemetry::init_logs()?;
+    telemetry::init_logs("info")?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("it cannot listen on {}: {error}; stop what listens there, or set `listen`", config.listen)
     })?;
@@ -57,7 +57,7 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
             mailer: config.mailer()?,
             listener,
             metrics: Metrics::install()?,
-            routes: axum::Router::new(),
+            routes: Default::default(),
         },
     )
     .await?;

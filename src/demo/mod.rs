@@ -2,4 +2,5 @@
 
 pub mod agent;
 pub mod iam;
+pub mod mails;
 pub mod server;

@@ -71,7 +71,7 @@ pub async fn begin(context: &Arc<Context>, asked: Asked, to: To, call: HeldCall,
     let waiting = Waiting {
         context: Arc::clone(context),
         attached: approvals.attach(id),
-        registered: context.session().map(|session| {
+        _registered: context.session().map(|session| {
             let link = Arc::clone(&session.link);
             context.gateway.parts().upstreams.register(id, link, Some(said))
         }),
@@ -97,7 +97,7 @@ pub async fn begin(context: &Arc<Context>, asked: Asked, to: To, call: HeldCall,
 struct Waiting {
     context: Arc<Context>,
     attached: Attached,
-    registered: Option<upstream::Registered>,
+    _registered: Option<upstream::Registered>,
     request: Option<(Held, Busy)>,
     to: To,
     asked: Asked,
@@ -230,7 +230,7 @@ impl Waiting {
             Ok(_) => {}
             Err(NotCancelled::TooLate(call)) if !call.state.is_terminal() => {
                 // It runs: the upstream is asked to stop, and the call ends as the upstream ends it.
-                context.gateway.parts().upstreams.cancel(id).await;
+                context.gateway.parts().upstreams.cancel(id);
             }
             Err(error) => tracing::info!(call = %id, %error, "a call was not taken back"),
         }

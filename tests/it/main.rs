@@ -4,5 +4,6 @@
 mod approvals;
 mod browser;
 mod components;
+mod house;
 mod notify;
 mod support;

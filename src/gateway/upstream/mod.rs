@@ -1,9 +1,25 @@
 //! The servers behind Placet: how they are reached, and the links that carry agents' messages to them.
+//!
+//! A message goes upstream, and comes back, as the bytes that were received. Sessions have a child process or an HTTP
+//! session each; requests of the stateless era share a pool of processes by agent, in which no two open requests have
+//! the same id or progress token, so that nothing has to be rewritten.
 
+mod account;
+mod ask;
 mod config;
+mod envelope;
 mod error;
+mod forward;
+mod http;
 mod link;
 mod message;
+mod probe;
+mod process;
+mod router;
+mod server;
+mod sse;
+mod starts;
+mod stream;
 mod tools;
 
 use std::sync::Arc;
@@ -13,209 +29,106 @@ use tokio::sync::mpsc;
 
 pub use config::{Transport, UpstreamConfig};
 pub use error::{SendError, UpstreamError};
+pub use forward::{Outgoing, Registered};
 pub use link::Link;
 pub use message::{Exchange, Message};
+pub use probe::Eras;
+pub use server::Upstream;
 pub use tools::KnownTool;
 
-use crate::call::{AgentId, Answer, CallId, Digest, Era, ToolName, UpstreamName};
+use crate::call::{CallId, UpstreamName};
 use crate::clock::{Clock, Entropy};
 use crate::lifecycle::Tasks;
 
+/// How often unused links are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// All configured upstreams. Clones share the same links.
 #[derive(Clone, Debug)]
-pub struct Upstreams {}
+pub struct Upstreams {
+    all: Arc<[Arc<Upstream>]>,
+    calls: Arc<forward::Calls>,
+}
 
 impl Upstreams {
-    /// Prepares every upstream; none is started or asked yet.
+    /// Prepares every upstream; none is started or asked yet. Needs a running runtime.
     ///
     /// # Errors
     /// A configuration that cannot work: an empty command, a user that does not exist, a URL or header that is none,
     /// a name that occurs twice.
     pub fn new(
         configs: &[UpstreamConfig],
-        tasks: Tasks,
-        clock: Clock,
-        entropy: Entropy,
+        tasks: &Tasks,
+        clock: &Clock,
+        entropy: &Entropy,
     ) -> Result<Self, UpstreamError> {
-        drop((configs, tasks, clock, entropy));
-        Ok(Self {})
+        let mut all: Vec<Arc<Upstream>> = Vec::with_capacity(configs.len());
+        for config in configs {
+            if all.iter().any(|other| *other.name() == config.name) {
+                let problem = "its name occurs twice".to_owned();
+                return Err(UpstreamError::Config { upstream: config.name.clone(), problem });
+            }
+            all.push(Arc::new(Upstream::new(config, tasks, clock, entropy)?));
+        }
+        let upstreams = Self { all: all.into(), calls: Arc::default() };
+        let (all, clock, stopping) = (Arc::clone(&upstreams.all), clock.clone(), tasks.clone());
+        tasks.spawn("upstream sweep", async move {
+            loop {
+                tokio::select! {
+                    () = stopping.stopped() => return,
+                    () = clock.sleep(SWEEP) => {}
+                }
+                for upstream in all.iter() {
+                    upstream.sweep(Some(clock.now())).await;
+                }
+            }
+        });
+        Ok(upstreams)
     }
 
     /// The upstream of that name.
     #[must_use]
     pub fn get(&self, name: &UpstreamName) -> Option<Arc<Upstream>> {
-        let _ = name;
-        None
+        self.all.iter().find(|upstream| upstream.name() == name).cloned()
     }
 
     /// All names, in the order of the configuration.
     #[must_use]
     pub fn names(&self) -> Vec<UpstreamName> {
-        Vec::new()
+        self.all.iter().map(|upstream| upstream.name().clone()).collect()
     }
 
     /// The upstream, where there is exactly one.
     #[must_use]
     pub fn only(&self) -> Option<Arc<Upstream>> {
-        None
+        match &self.all[..] {
+            [only] => Some(Arc::clone(only)),
+            _ => None,
+        }
     }
 
     /// Says that the agent is there for this call and on which link: a release then uses that link. While the guard
     /// lives the link does not count as idle. What the upstream says about the released call before its answer goes
     /// to `relay` (nothing to the agent without one), save questions for input, which are refused.
-    #[must_use]
     pub fn register(&self, call: CallId, link: Arc<Link>, relay: Option<mpsc::Sender<Message>>) -> Registered {
-        drop((call, link, relay));
-        Registered {}
+        self.calls.register(call, link, relay)
     }
 
-    /// The link registered for a call.
+    /// The link registered for a call, while it lives.
     #[must_use]
     pub fn registered(&self, call: CallId) -> Option<Arc<Link>> {
-        let _ = call;
-        None
-    }
-
-    /// Sends an approved call, once: over the registered link, else over one of Placet's own. `params` goes byte for
-    /// byte; of `headers` those that [`Link::send`] lets pass, `Mcp-Method` and `Mcp-Name` made anew from the call.
-    ///
-    /// # Errors
-    /// [`SendError::NotSent`] only if surely no byte was delivered; [`SendError::Unknown`] also at the deadline.
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn forward(&self, call: Outgoing<'_>) -> Result<Answer, SendError> {
-        let _ = call;
-        Err(SendError::NotSent(String::new()))
+        self.calls.registered(call)
     }
 
     /// Passes a cancel of a call that [`Upstreams::forward`] has under way to the upstream. The call ends when the
-    /// upstream ends it. `false` if no such call is under way.
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn cancel(&self, call: CallId) -> bool {
-        let _ = call;
-        false
-    }
-
-    /// Closes every link.
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn close(&self) {}
-}
-
-/// An approved call on its way.
-#[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
-    /// The call; the JSON-RPC id is `placet-<id>`.
-    pub id: CallId,
-    /// On whose behalf.
-    pub agent: AgentId,
-    /// Where to.
-    pub upstream: &'a UpstreamName,
-    /// The tool.
-    pub tool: &'a ToolName,
-    /// The complete `params`, exact bytes.
-    pub params: &'a str,
-    /// The agent's `Mcp-Param-*` headers.
-    pub headers: &'a [(String, String)],
-    /// How the agent speaks.
-    pub era: Era,
-    /// How long to wait for the answer.
-    pub deadline: Duration,
-}
-
-/// Keeps a link registered for a call until it is dropped.
-#[derive(Debug)]
-#[must_use]
-pub struct Registered {}
-
-/// Which eras an upstream speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Eras {
-    /// Up to 2025-11-25: `initialize` and sessions.
-    pub sessions: bool,
-    /// 2026-07-28.
-    pub stateless: bool,
-}
-
-/// One configured upstream.
-#[derive(Debug)]
-pub struct Upstream {
-    config: UpstreamConfig,
-}
-
-impl Upstream {
-    /// Its name.
+    /// upstream ends it, or after 10 s of silence. `false` if no such call is under way.
     #[must_use]
-    pub fn name(&self) -> &UpstreamName {
-        &self.config.name
+    pub fn cancel(&self, call: CallId) -> bool {
+        self.calls.cancel(call)
     }
 
-    /// Hash of its configuration.
-    #[must_use]
-    pub fn config_hash(&self) -> Digest {
-        self.config.hash()
-    }
-
-    /// Which eras it speaks: probed once and remembered; a failed probe is tried again after a while.
-    ///
-    /// # Errors
-    /// It cannot be started or reached, or gives no answer within 20 s.
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn eras(&self) -> Result<Eras, UpstreamError> {
-        Err(UpstreamError::Malformed)
-    }
-
-    /// A fresh link for one session of an agent: a process of its own, or an HTTP session, whose id at the upstream
-    /// stays inside the link. Dropping the last reference closes it.
-    ///
-    /// # Errors
-    /// It cannot be started, or the agent has too many.
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn open(&self, agent: AgentId) -> Result<Arc<Link>, UpstreamError> {
-        let _ = agent;
-        Err(UpstreamError::Malformed)
-    }
-
-    /// A link for one request of the stateless era, where no open request has the same id or progress token (both
-    /// exact JSON text). The place is kept for this request while the link is held.
-    ///
-    /// # Errors
-    /// As [`Upstream::open`].
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn stateless(
-        &self,
-        agent: AgentId,
-        request_id: Option<&str>,
-        progress_token: Option<&str>,
-    ) -> Result<Arc<Link>, UpstreamError> {
-        let _ = (agent, request_id, progress_token);
-        Err(UpstreamError::Malformed)
-    }
-
-    /// A link for Placet's own calls on an agent's behalf, declaring no client capabilities: kept while it is used,
-    /// opened anew where it has ended.
-    ///
-    /// # Errors
-    /// As [`Upstream::open`]; the upstream refuses to initialise.
-    #[expect(clippy::unused_async, reason = "bodies follow")]
-    pub async fn own(&self, agent: AgentId) -> Result<Arc<Link>, UpstreamError> {
-        let _ = agent;
-        Err(UpstreamError::Malformed)
-    }
-
-    /// Remembers the tools of a `tools/list` result (its exact JSON text).
-    pub fn note_tools(&self, list_result: &str) {
-        let _ = list_result;
-    }
-
-    /// A tool as last listed.
-    #[must_use]
-    pub fn tool(&self, name: &str) -> Option<KnownTool> {
-        let _ = name;
-        None
-    }
-
-    /// All tools that were listed, by name.
-    #[must_use]
-    pub fn tools(&self) -> Vec<KnownTool> {
-        Vec::new()
+    /// Closes every link; returns when the processes have ended.
+    pub async fn close(&self) {
+        futures_util::future::join_all(self.all.iter().map(|upstream| upstream.sweep(None))).await;
     }
 }

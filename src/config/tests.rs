@@ -1,0 +1,1 @@
+//! placet.toml, right and wrong.

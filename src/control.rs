@@ -199,7 +199,8 @@ async fn done(identity: &Identity, command: Command) -> Result<Reply, IdentityEr
     match command {
         Command::AgentAdd { name, owner, upstreams } => {
             let added = identity.agent_add(name, owner, upstreams).await?;
-            let unknown = "the owner has no account here; nobody is kept from deciding this agent's calls until one has";
+            let unknown =
+                "the owner has no account here; nobody is kept from deciding this agent's calls until one has";
             let notice = (!added.owner_is_known).then(|| unknown.to_owned());
             Ok(Reply::Secret { token: added.token.reveal().to_owned(), code: None, expires_at: None, notice })
         }

@@ -77,7 +77,11 @@ fn add(config: &Config, name: &AgentName, owner: &Email, upstreams: &[UpstreamNa
                 complain(format!("note: {notice}"));
             }
             complain("the agent's bearer token, shown this once; send it as \"Authorization: Bearer …\":");
-            if json { say(serde_json::json!({ "name": name, "token": token })) } else { say(token) }
+            if json {
+                say(serde_json::json!({ "name": name, "token": token }))
+            } else {
+                say(token)
+            }
             Exit::Done
         }
         Ok(other) => unexpected(&other),

@@ -170,7 +170,11 @@ fn token(config: &Config, email: &Email, may_decide: bool, days: u64, json: bool
             let until = expires_at.map(|at| at.to_string()).unwrap_or_default();
             let does = if may_decide { "reads and decides, critical calls excepted" } else { "reads only" };
             complain(format!("an API token of {email}, shown this once; it {does}, until {until}:"));
-            if json { say(serde_json::json!({ "token": token, "expires_at": until })) } else { say(token) }
+            if json {
+                say(serde_json::json!({ "token": token, "expires_at": until }))
+            } else {
+                say(token)
+            }
             Exit::Done
         }
         Ok(other) => unexpected(&other),

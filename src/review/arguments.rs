@@ -41,7 +41,9 @@ pub fn read(text: &str, reveal: Reveal) -> Read {
             tree: view::Tree::new(),
             tricks: vec![Trick { kind: TrickKind::Unparsable, where_: String::new(), shown: why.clone() }],
             secrets: 0,
-            blocked: Some(format!("The stored arguments cannot be read ({why}), so nobody can know what would happen.")),
+            blocked: Some(format!(
+                "The stored arguments cannot be read ({why}), so nobody can know what would happen."
+            )),
             claims_confirmation: false,
         },
     }
@@ -134,7 +136,9 @@ mod tests {
     fn what_reads_two_ways_cannot_be_approved() {
         let fine = r#"{"policy_document":"{\"Statement\":[]}","note":"[sic] a remark"}"#;
         assert_eq!(read(fine, Reveal::Masked).blocked, None);
-        for bad in [r#"{"policy_document":"{\"Action\":1,\"Action\":2}"}"#, r#"{"policy_document":"{\"Action\":"}"#, "{"] {
+        for bad in
+            [r#"{"policy_document":"{\"Action\":1,\"Action\":2}"}"#, r#"{"policy_document":"{\"Action\":"}"#, "{"]
+        {
             assert!(read(bad, Reveal::Masked).blocked.is_some(), "{bad}");
         }
     }

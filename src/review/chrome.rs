@@ -2,10 +2,10 @@
 
 use axum::response::{Html, IntoResponse as _, Response};
 
+use super::Review;
 use super::failure::Failure;
 use super::rights::sight;
 use super::view::{Banner, Chrome, Nav, Person, Text, Time};
-use super::Review;
 use crate::call::Millis;
 use crate::identity::Session;
 

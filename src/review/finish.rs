@@ -101,7 +101,9 @@ async fn page(review: &Review, failure: Failure, id: &str, cookie: Option<String
     let chrome = chrome.unwrap_or_else(|| review.chrome_of_nobody(problem.heading()));
     match (ErrorPage { chrome, problem }).render() {
         Ok(html) => (status, Html(html)).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something broke, and so did the page that says so.").into_response(),
+        Err(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "Something broke, and so did the page that says so.").into_response()
+        }
     }
 }
 
@@ -112,7 +114,8 @@ fn problem_document(failure: Failure, id: &str) -> Response {
         Problem::BadRequest(text) | Problem::Forbidden(text) => text.flat(),
         Problem::Unavailable { why, .. } => why.flat(),
         Problem::SignIn { .. } => {
-            "Send a live API token as \"Authorization: Bearer plt_api_…\"; `placet reviewer token EMAIL` makes one.".into()
+            "Send a live API token as \"Authorization: Bearer plt_api_…\"; `placet reviewer token EMAIL` makes one."
+                .into()
         }
         Problem::ForeignForm => "The request comes from another origin.".into(),
         Problem::NotFound => "There is nothing at this address, or it is not for this token to see.".into(),

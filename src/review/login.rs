@@ -24,11 +24,7 @@ pub struct Asked {
 }
 
 /// `GET /login`
-pub async fn page(
-    State(review): State<Review>,
-    Query(asked): Query<Asked>,
-    headers: axum::http::HeaderMap,
-) -> Answer {
+pub async fn page(State(review): State<Review>, Query(asked): Query<Asked>, headers: axum::http::HeaderMap) -> Answer {
     let next = local_path(&asked.next);
     if let Some(cookie) = cookie(&review.0.site, &headers)
         && let SessionState::Live(_) = review.0.identity.peek_session(cookie).await?
@@ -88,11 +84,7 @@ fn welcome(review: &Review, signed_in: &SignedIn, next: &str) -> Response {
 }
 
 /// `GET /login/link/{token}`: asks for the code and spends nothing.
-pub async fn link_page(
-    State(review): State<Review>,
-    Path(token): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Answer {
+pub async fn link_page(State(review): State<Review>, Path(token): Path<String>, Query(asked): Query<Asked>) -> Answer {
     if review.0.identity.link_is_open(&token).await? {
         show_link(&review, &token, local_path(&asked.next), None)
     } else {

@@ -1,10 +1,10 @@
 //! What a tool answered, to a released call or to a read made for the reviewer, ready to be shown.
 
+use super::Review;
 use super::arguments::{document, masked};
 use super::view::Text;
 use super::view::call::{Outcome, OutcomeBody, Read, ReadAnswer};
 use super::view::tree::CodeLine;
-use super::Review;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Answer, CallState, ContextResult, HeldCall, secrets};
 use crate::explain::tree::Reveal;

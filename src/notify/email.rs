@@ -285,12 +285,21 @@ impl Why {
         let plain = match error.status() {
             Some(code) => format!("the mail server answered {code} {}", stage.words()),
             None if error.is_timeout() => format!("the mail server did not answer in time {}", stage.words()),
-            None if error.is_tls() => "no secure connection to the mail server: check its certificate".to_owned(),
-            None if stage == Stage::Connecting => "the mail server cannot be reached".to_owned(),
+            // Nothing was said yet, so the cause names no one: a refused connection, an unknown certificate.
+            None if stage == Stage::Connecting => format!("no connection to the mail server: {}", cause(error)),
             None => format!("the connection to the mail server broke {}", stage.words()),
         };
         Self { full: header(&format!("{plain} ({error})"), 400), plain }
     }
+}
+
+/// The innermost cause, in one line.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    header(&error.to_string(), 200)
 }
 
 async fn hand_over(smtp: &Smtp, mail: &Composed, stage: &mut Stage) -> Result<(), SendError> {

@@ -275,6 +275,18 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Since when the oldest notice waits to be mailed, and how many wait; `None` if none does.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn oldest_waiting_mail(&self) -> Result<Option<(Millis, u64)>, StoreError> {
+        let sql = "SELECT min(o.created_at), count(*) FROM outbox o
+                   WHERE o.state = 'queued'
+                      OR EXISTS (SELECT 1 FROM mails m WHERE m.notice_id = o.id AND m.state IN ('queued', 'sending'))";
+        let (since, count): (Option<i64>, i64) = sqlx::query_as(sql).fetch_one(self.readers()).await?;
+        Ok(since.map(|since| (Millis(since), u64::try_from(count).unwrap_or(0))))
+    }
+
     /// Claims a group's rows, oldest first, at most `most`: until `lease` ends nobody else mails them. `name` makes the
     /// mail's identity from the notices' numbers, for rows that have none.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::call::{Millis, OnTimeout, Requirement, UpstreamName, json};
 use crate::gateway::upstream::{KnownTool, Upstreams};
 use crate::in_force::{InForce, Loaded};
-use crate::policy::{Call, LimitUse, Policy, Ruling};
+use crate::policy::{Call, LimitUse, Policy, Ruling, Scope};
 use crate::review::view::policy::{self as page, Broken, Status, Tool};
 use crate::review::view::{Banner, Text, Time};
 use crate::review::{Overview, ToolsOverview};
@@ -133,7 +133,12 @@ fn asks(requirement: &Requirement) -> String {
 }
 
 fn limit(limit: &LimitUse) -> String {
-    format!("{} in {} for each {}", limit.max, span(limit.window()), limit.scope().as_str())
+    let shared = if limit.scope() == Scope::Global {
+        "for all".to_owned()
+    } else {
+        format!("for each {}", limit.scope().as_str())
+    };
+    format!("{} in {} {shared}", limit.max, span(limit.window()))
 }
 
 fn span(span: std::time::Duration) -> String {

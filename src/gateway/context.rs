@@ -74,16 +74,23 @@ impl Context {
         Entry::new(kind).agent(&self.agent.name).upstream(self.upstream.name())
     }
 
-    /// Sends a message on, byte for byte.
-    pub async fn send(&self, message: &Message<'_>) -> Result<(Arc<Link>, Exchange), UpstreamError> {
-        let link = match &self.route {
-            Route::Session(session) => Arc::clone(&session.link),
-            Route::Stateless { .. } => {
-                let id = message.id().map(|Id { text, .. }| text.as_str());
-                self.upstream.stateless(self.agent.id, id, message.progress_token()).await?
-            }
-        };
-        let exchange = link.send(message.bytes.clone(), &self.headers).await?;
-        Ok((link, exchange))
+    /// Sends a message on, byte for byte. The future owns what it needs, so that an answer can begin before it ends.
+    pub fn send(
+        self: &Arc<Self>,
+        message: &Message<'_>,
+    ) -> impl Future<Output = Result<(Arc<Link>, Exchange), UpstreamError>> + Send + use<> {
+        let (context, bytes) = (Arc::clone(self), message.bytes.clone());
+        let id = message.id().map(|Id { text, .. }| text.clone());
+        let token = message.progress_token().map(str::to_owned);
+        async move {
+            let link = match &context.route {
+                Route::Session(session) => Arc::clone(&session.link),
+                Route::Stateless { .. } => {
+                    context.upstream.stateless(context.agent.id, id.as_deref(), token.as_deref()).await?
+                }
+            };
+            let exchange = link.send(bytes, &context.headers).await?;
+            Ok((link, exchange))
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::envelope::{Id, Kind, Message};
 use super::error::{DENIED, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, RpcError};
 use super::hold::{self, Asked};
 use super::list::{self, View};
-use super::relay::{self, Edit, Gate};
+use super::relay::{self, Edit};
 use super::reply::To;
 use super::respond::Reply;
 use super::{meta, reads, stateless, wait};
@@ -27,7 +27,7 @@ use crate::policy::{self, LimitScope, MethodRuling, Policy, Reservation, Ruling}
 /// Decides what becomes of a message.
 pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
     match &message.kind {
-        Kind::Response => pass(context, message, None, None).await,
+        Kind::Response => relay::pass(context, message).await,
         Kind::Notification { method } => notification(context, message, method).await,
         Kind::Request { id, method } if method == "tools/call" => call(context, message, id).await,
         Kind::Request { id, method } => {
@@ -38,7 +38,7 @@ pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
                 return Reply::error(&id.text, &error);
             }
             let edit = (method == "tools/list").then(|| filter_list(context, id, loaded));
-            pass(context, message, edit, None).await
+            relay::request(context, message, id, edit, None, None).await
         }
     }
 }
@@ -65,13 +65,7 @@ async fn notification(context: &Arc<Context>, message: &Message<'_>, method: &st
         log_denied(context, &rule, Some(method), None).await;
         return Reply::Accepted;
     }
-    pass(context, message, None, None).await
-}
-
-/// Sends a message on as it is; the answer comes back as it is, but for `edit`.
-async fn pass(context: &Arc<Context>, message: &Message<'_>, edit: Option<Edit>, gate: Option<Gate>) -> Reply {
-    let sent = context.send(message).await;
-    relay::reply(context, message.id(), sent, edit, gate).await
+    relay::pass(context, message).await
 }
 
 /// Cuts out of a list what the agent may not use, and remembers the tools as the upstream lists them.
@@ -207,11 +201,9 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         Ok(Some(stripped)) => stripped.into(),
         Err(why) => relay::unusable(&id, "The tool ran, but its result", &why),
     });
-    let sent = context.send(message).await;
-    if sent.as_ref().is_err_and(super::upstream::UpstreamError::surely_not_sent) {
-        context.gateway.parts().policy.counters().give_back(ruled.reserved);
-    }
-    relay::reply(context, Some(call.id), sent, Some(edit), gate).await
+    let policy = Arc::clone(&context.gateway.parts().policy);
+    let unsent = Box::new(move || policy.counters().give_back(ruled.reserved));
+    relay::request(context, message, call.id, Some(edit), gate, Some(unsent)).await
 }
 
 /// Hands a call over to people, or joins the same call that they have already.
@@ -245,20 +237,30 @@ async fn held(
         era: context.era(),
         client: context.client(),
     };
+    let (context, to, asked) = (Arc::clone(context), call.to, Asked::new(context, message, call.id));
+    let (done, reply) = oneshot::channel();
+    // In a task of its own: a caller that leaves in this very moment must not leave half of it undone.
+    context.gateway.clone().tasks().spawn("submit", async move {
+        let _ = done.send(submit(&context, new, asked, to, reserved).await);
+    });
+    reply.await.unwrap_or_else(|_| Reply::error("null", &RpcError::answer(INTERNAL, "Placet is stopping.")))
+}
+
+async fn submit(context: &Arc<Context>, new: NewCall, asked: Asked, to: To, reserved: Reservation) -> Reply {
+    let give_back = || context.gateway.parts().policy.counters().give_back(reserved);
     match context.gateway.approvals().submit(new).await {
         Ok(submitted) => {
-            if submitted.how == How::New {
-                reads::start(context, &submitted.call);
-            } else {
+            match submitted.how {
+                How::New => reads::start(context, &submitted.call),
                 // Coming back for a call is not calling once more.
-                context.gateway.parts().policy.counters().give_back(reserved);
+                How::Joined => give_back(),
             }
-            hold::hold(context, Asked::new(context, message, call.id), call.to, submitted).await
+            hold::hold(context, asked, to, submitted).await
         }
         Err(error) => {
-            context.gateway.parts().policy.counters().give_back(reserved);
+            give_back();
             tracing::warn!(%error, "a call was not held");
-            Reply::message(call.to.not_submitted(&error))
+            Reply::message(to.not_submitted(&error))
         }
     }
 }

@@ -107,8 +107,11 @@ async fn initialize(endpoint: Endpoint, headers: &HeaderMap, message: &Message<'
     let forwarded = stateless::forwarded(headers)?;
     let mut from = match link.send(message.bytes.clone(), &forwarded).await {
         Ok(Exchange::Messages(from)) => from,
-        Ok(refusal) => return Ok(relay::without_session(message.id_text(), refusal).into_response()),
-        Err(error) => return Err(relay::unreachable(&error)),
+        Ok(Exchange::Refused { status, content_type, body }) => {
+            return Ok(relay::refused(message.id_text(), status, content_type, body).into_response());
+        }
+        Ok(Exchange::Accepted) => return Err(relay::lost("The upstream took initialize without answering it")),
+        Err(error) => return Err(relay::not_sent(endpoint.upstream.name(), &error)),
     };
     let mut before = Vec::new();
     loop {
@@ -140,7 +143,7 @@ async fn initialize(endpoint: Endpoint, headers: &HeaderMap, message: &Message<'
 async fn could_not_open(endpoint: &Endpoint, error: &UpstreamError) -> RpcError {
     match endpoint.upstream.eras().await {
         Ok(eras) if eras.stateless && !eras.sessions => stateless::unsupported("initialize", &[]),
-        _ => relay::unreachable(error),
+        _ => relay::not_sent(endpoint.upstream.name(), error),
     }
 }
 
@@ -181,7 +184,7 @@ pub async fn listen(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Response
     check_version(&session, version)?;
     let from = session.link.listen().await.map_err(|error| match error {
         UpstreamError::NoStream { .. } => not_allowed(),
-        error => relay::unreachable(&error).status(StatusCode::BAD_GATEWAY),
+        error => relay::not_sent(endpoint.upstream.name(), &error).status(StatusCode::BAD_GATEWAY),
     })?;
     let (gateway, busy) = (endpoint.gateway.clone(), session.busy());
     let frames = stream::unfold((from, gateway, busy), |(mut from, gateway, busy)| async move {

@@ -18,7 +18,7 @@ use super::{intercept, relay, respond};
 /// # Errors
 /// Headers and body disagree, or something that the revision requires is missing.
 pub async fn post(endpoint: Endpoint, headers: &HeaderMap, message: &Message<'_>) -> Result<Response, RpcError> {
-    let eras = endpoint.upstream.eras().await.map_err(|error| relay::unreachable(&error))?;
+    let eras = endpoint.upstream.eras().await.map_err(|error| relay::not_sent(endpoint.upstream.name(), &error))?;
     if !eras.stateless {
         let words = "The server behind this endpoint speaks revisions up to 2025-11-25 only. Begin with initialize.";
         return Ok(respond::plain(StatusCode::BAD_REQUEST, words));

@@ -7,6 +7,7 @@ use axum::response::IntoResponse as _;
 use axum::{Json, extract};
 use serde_json::{Value, json};
 
+use super::Review;
 use super::arguments;
 use super::decide::{Asked, Refused};
 use super::describe::{line, severity};
@@ -14,7 +15,6 @@ use super::failure::{Answer, Failure};
 use super::rights::sight;
 use super::session::Script;
 use super::view::error::Problem;
-use super::Review;
 use crate::approvals::Channel;
 use crate::call::{self, CallId, CallState, HeldCall, Millis, Verdict, secrets};
 use crate::store::CallFilter;

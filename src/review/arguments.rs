@@ -9,7 +9,8 @@ use crate::call::json::{self, Kind, Limits, Node, push_pointer, read_strict};
 use crate::call::secrets;
 
 /// Names under which a document with a meaning of its own travels.
-const DOCUMENTS: [&str; 5] = ["policy_document", "assume_role_policy_document", "policyDocument", "document", "permissions"];
+const DOCUMENTS: [&str; 5] =
+    ["policy_document", "assume_role_policy_document", "policyDocument", "document", "permissions"];
 /// Most tricks that are listed one by one.
 const MOST_TRICKS: usize = 50;
 
@@ -114,7 +115,9 @@ impl Reader {
     fn value(&mut self, key: &str, node: &Node<'_>, masks: &Masks, place: &mut String) {
         let masked = masks.get(&node.span.start);
         match &node.kind {
-            Kind::String(text) => self.string(key, masked.map_or(text.as_ref(), String::as_str), masked.is_some(), place),
+            Kind::String(text) => {
+                self.string(key, masked.map_or(text.as_ref(), String::as_str), masked.is_some(), place)
+            }
             _ if masked.is_some() => self.tree.leaf(key, Leaf::Secret, secrets::MASK, None),
             Kind::Null => self.tree.leaf(key, Leaf::Word, "null", None),
             Kind::Bool(value) => {
@@ -176,8 +179,10 @@ impl Reader {
         self.tricks.push(Trick { kind, place: place.to_owned(), shown: why.to_owned() });
         let what = if place.is_empty() { "The arguments" } else { place };
         self.blocked.get_or_insert_with(|| {
-            format!("{what} cannot be read in one way only, so nobody can know what would happen: {why}. Reject it, and \
-                     let the agent send it again.")
+            format!(
+                "{what} cannot be read in one way only, so nobody can know what would happen: {why}. Reject it, and \
+                     let the agent send it again."
+            )
         });
     }
 

@@ -18,7 +18,8 @@ fn shape(read: &Read) -> Vec<String> {
 
 #[test]
 fn a_document_reads_alike_as_text_and_as_object() {
-    let object = r#"{"user_name":"ci-bot","policy_document":{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}}"#;
+    let object =
+        r#"{"user_name":"ci-bot","policy_document":{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}}"#;
     let text = r#"{"user_name":"ci-bot","policy_document":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\"}]}"}"#;
     let (object, text) = (read(object, false), read(text, false));
     assert_eq!(shape(&object), ["user_name: ci-bot String", "policy_document: 8 lines"]);
@@ -40,7 +41,8 @@ fn a_document_that_reads_two_ways_blocks_approval() {
 
 #[test]
 fn what_hides_is_named_with_its_place() {
-    let read = read(r#"{"to":"a\u202eb","policy_document":{"Statement":[{"Resource":"x\u200by"}]},"tab":"a\tb\r\n"}"#, false);
+    let read =
+        read(r#"{"to":"a\u202eb","policy_document":{"Statement":[{"Resource":"x\u200by"}]},"tab":"a\tb\r\n"}"#, false);
     let found: Vec<_> = read.tricks.iter().map(|t| (t.kind, t.place.as_str())).collect();
     assert_eq!(found, [("bidi", "/to"), ("zero_width", "/policy_document/Statement/0/Resource")]);
     assert_eq!(read.tricks[0].shown, "a⟦U+202E⟧b");

@@ -145,7 +145,9 @@ impl Review {
     fn audit_row(&self, entry: &StoredEntry, names: &Names) -> AuditRow {
         let told = tell(entry, names);
         let mut what = told.what;
-        for part in [entry.tool.as_deref().map(|tool| format!(" · {tool}")), told.quote.map(|quote| format!(" — {quote}"))] {
+        for part in
+            [entry.tool.as_deref().map(|tool| format!(" · {tool}")), told.quote.map(|quote| format!(" — {quote}"))]
+        {
             what.push_str(&part.unwrap_or_default());
         }
         AuditRow {

@@ -11,9 +11,7 @@ use super::queue::approvals;
 use super::rights::{decides, lacks_reviewers, may_see};
 use super::session::{SignedForm, Visitor};
 use super::timeline::names;
-use super::view::call::{
-    Barred, Call, CallPage, Claim, Decision, Masked, OnTimeout, Standing, Trick,
-};
+use super::view::call::{Barred, Call, CallPage, Claim, Decision, Masked, OnTimeout, Standing, Trick};
 use super::view::error::Problem;
 use super::view::{Nav, Text, Verdict};
 use crate::approvals::Ineligible;
@@ -173,12 +171,7 @@ impl Review {
         }
     }
 
-    fn standing(
-        &self,
-        held: &HeldCall,
-        name: &dyn Fn(&call::ReviewerId) -> Text,
-        without_reviewer: bool,
-    ) -> Standing {
+    fn standing(&self, held: &HeldCall, name: &dyn Fn(&call::ReviewerId) -> Text, without_reviewer: bool) -> Standing {
         let by = || -> Vec<Text> {
             let approved = held.votes.iter().filter(|stored| stored.vote.verdict == call::Verdict::Approve);
             let people: Vec<_> = approved.map(|stored| name(&stored.vote.by)).collect();
@@ -221,11 +214,7 @@ impl Review {
 
     /// 409: somebody or something was faster.
     pub(super) fn decided(held: &HeldCall, reason: &str) -> Problem {
-        Problem::Decided {
-            call: held.submission.id.to_string(),
-            state: state(&held.state),
-            reason: Text::new(reason),
-        }
+        Problem::Decided { call: held.submission.id.to_string(), state: state(&held.state), reason: Text::new(reason) }
     }
 }
 

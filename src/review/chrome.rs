@@ -2,17 +2,25 @@
 
 use axum::response::{Html, IntoResponse as _, Response};
 
+use super::Review;
 use super::failure::Failure;
 use super::rights::sight;
 use super::view::{Banner, Chrome, Nav, Person, Text, Time};
-use super::Review;
 use crate::call::Millis;
 use crate::identity::Session;
 
 /// The surroundings of a page that nobody is signed in to.
 #[must_use]
-pub fn chrome_of_nobody(title: &str) -> Chrome {
-    Chrome { title: title.to_owned(), nav: Nav::Elsewhere, pending: 0, person: None, banners: Vec::new(), live: false }
+pub fn chrome_of_nobody(title: &str, now: Millis) -> Chrome {
+    Chrome {
+        title: title.to_owned(),
+        nav: Nav::Elsewhere,
+        pending: 0,
+        person: None,
+        banners: Vec::new(),
+        now: Time::new(now.0, now.0),
+        live: false,
+    }
 }
 
 /// A rendered page as an answer.
@@ -39,7 +47,8 @@ impl Review {
             banners.push(Banner::PlainHttp);
         }
         let person = Some(Person { name: Text::new(&reviewer.name), csrf: session.csrf.clone() });
-        Ok(Chrome { title, nav, pending, person, banners, live: true })
+        let now = self.0.clock.now();
+        Ok(Chrome { title, nav, pending, person, banners, now: Time::new(now.0, now.0), live: true })
     }
 
     /// A moment as pages say it, now.

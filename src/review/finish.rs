@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
+use super::chrome::chrome_of_nobody;
 use super::failure::{Failure, What};
 use super::session::cookie;
 use super::view::error::{ErrorPage, Problem};
-use super::chrome::chrome_of_nobody;
 use super::view::{Nav, Text};
 use super::{Review, assets};
 use crate::identity::SessionState;
@@ -99,10 +99,12 @@ async fn page(review: &Review, failure: Failure, id: &str, cookie: Option<String
         Some(SessionState::Live(session)) => review.chrome(&session, title, Nav::Elsewhere).await.ok(),
         _ => None,
     };
-    let chrome = chrome.unwrap_or_else(|| chrome_of_nobody(problem.heading()));
+    let chrome = chrome.unwrap_or_else(|| chrome_of_nobody(problem.heading(), review.0.clock.now()));
     match (ErrorPage { chrome, problem }).render() {
         Ok(html) => (status, Html(html)).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something broke, and so did the page that says so.").into_response(),
+        Err(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "Something broke, and so did the page that says so.").into_response()
+        }
     }
 }
 
@@ -113,7 +115,8 @@ fn problem_document(failure: Failure, id: &str) -> Response {
         Problem::BadRequest(text) | Problem::Forbidden(text) => text.flat(),
         Problem::Unavailable { why, .. } => why.flat(),
         Problem::SignIn { .. } => {
-            "Send a live API token as \"Authorization: Bearer plt_api_…\"; `placet reviewer token EMAIL` makes one.".into()
+            "Send a live API token as \"Authorization: Bearer plt_api_…\"; `placet reviewer token EMAIL` makes one."
+                .into()
         }
         Problem::ForeignForm => "The request comes from another origin.".into(),
         Problem::NotFound => "There is nothing at this address, or it is not for this token to see.".into(),

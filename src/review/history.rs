@@ -45,12 +45,8 @@ pub async fn page(State(review): State<Review>, Visitor(session): Visitor, Query
     };
     let found = review.0.store.calls(filter).await?;
     let names = names(&review.0.identity.reviewers().await?);
-    let first = HistoryFilter {
-        state: shown,
-        agent: asked.agent.clone(),
-        tool: asked.tool.clone(),
-        text: asked.text.clone(),
-    };
+    let first =
+        HistoryFilter { state: shown, agent: asked.agent.clone(), tool: asked.tool.clone(), text: asked.text.clone() };
     let paging = Paging {
         // Keyset pages know their older neighbour only; newer means from the start.
         newer: (!asked.after.is_empty()).then(|| address(&asked, None)),
@@ -66,8 +62,13 @@ pub async fn page(State(review): State<Review>, Visitor(session): Visitor, Query
 
 fn address(asked: &Asked, after: Option<CallId>) -> String {
     let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let pairs =
-        [("state", &asked.state), ("agent", &asked.agent), ("tool", &asked.tool), ("text", &asked.text), ("after", &after)];
+    let pairs = [
+        ("state", &asked.state),
+        ("agent", &asked.agent),
+        ("tool", &asked.tool),
+        ("text", &asked.text),
+        ("after", &after),
+    ];
     let set: Vec<_> = pairs.iter().filter(|(_, value)| !value.is_empty()).collect();
     let query: Vec<_> = set.iter().map(|(key, value)| format!("{key}={}", query_value(value))).collect();
     if query.is_empty() { "/history".to_owned() } else { format!("/history?{}", query.join("&")) }

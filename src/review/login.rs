@@ -24,11 +24,7 @@ pub struct Asked {
 }
 
 /// `GET /login`
-pub async fn page(
-    State(review): State<Review>,
-    Query(asked): Query<Asked>,
-    headers: axum::http::HeaderMap,
-) -> Answer {
+pub async fn page(State(review): State<Review>, Query(asked): Query<Asked>, headers: axum::http::HeaderMap) -> Answer {
     let next = local_path(&asked.next);
     if let Some(cookie) = cookie(&review.0.site, &headers)
         && let SessionState::Live(_) = review.0.identity.peek_session(cookie).await?
@@ -40,12 +36,12 @@ pub async fn page(
         "expired" => Some(LoginNotice::Expired),
         _ => None,
     };
-    login_page(next, "", notice)
+    login_page(&review, next, "", notice)
 }
 
-fn login_page(next: &str, email: &str, notice: Option<LoginNotice>) -> Answer {
+fn login_page(review: &Review, next: &str, email: &str, notice: Option<LoginNotice>) -> Answer {
     html(&LoginPage {
-        chrome: chrome_of_nobody("Sign in"),
+        chrome: chrome_of_nobody("Sign in", review.0.clock.now()),
         next: next.to_owned(),
         email: email.to_owned(),
         csrf: String::new(),
@@ -62,11 +58,11 @@ pub async fn sign_in(State(review): State<Review>, client: Client, fields: Field
     match outcome {
         Ok(signed_in) => Ok(welcome(&review, &signed_in, next)),
         Err(SignInError::Wrong) => {
-            Ok((StatusCode::UNAUTHORIZED, login_page(next, email, Some(LoginNotice::Wrong))?).into_response())
+            Ok((StatusCode::UNAUTHORIZED, login_page(&review, next, email, Some(LoginNotice::Wrong))?).into_response())
         }
         Err(SignInError::Throttled(wait)) => {
             let notice = LoginNotice::Throttled { wait: wait_words(wait) };
-            Ok(wait_page(login_page(next, email, Some(notice))?, wait))
+            Ok(wait_page(login_page(&review, next, email, Some(notice))?, wait))
         }
         Err(SignInError::Hash(error)) => Err(error.into()),
         Err(SignInError::Store(error)) => Err(error.into()),
@@ -88,22 +84,18 @@ fn welcome(review: &Review, signed_in: &SignedIn, next: &str) -> Response {
 }
 
 /// `GET /login/link/{token}`: asks for the code and spends nothing.
-pub async fn link_page(
-    State(review): State<Review>,
-    Path(token): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Answer {
+pub async fn link_page(State(review): State<Review>, Path(token): Path<String>, Query(asked): Query<Asked>) -> Answer {
     if review.0.identity.link_is_open(&token).await? {
-        show_link(&token, local_path(&asked.next), None)
+        show_link(&review, &token, local_path(&asked.next), None)
     } else {
-        let page = show_link("", "/", Some(LinkNotice::Spent))?;
+        let page = show_link(&review, "", "/", Some(LinkNotice::Spent))?;
         Ok((StatusCode::GONE, page).into_response())
     }
 }
 
-fn show_link(token: &str, next: &str, notice: Option<LinkNotice>) -> Answer {
+fn show_link(review: &Review, token: &str, next: &str, notice: Option<LinkNotice>) -> Answer {
     html(&LinkPage {
-        chrome: chrome_of_nobody("Sign in"),
+        chrome: chrome_of_nobody("Sign in", review.0.clock.now()),
         token: token.to_owned(),
         next: next.to_owned(),
         csrf: String::new(),
@@ -123,15 +115,15 @@ pub async fn sign_in_link(
     match review.0.identity.sign_in_link(&token, code, client.source, client.device, old).await {
         Ok(signed_in) => Ok(welcome(&review, &signed_in, next)),
         Err(LinkError::WrongCode(left)) if left > 0 => {
-            let page = show_link(&token, next, Some(LinkNotice::WrongCode { left }))?;
+            let page = show_link(&review, &token, next, Some(LinkNotice::WrongCode { left }))?;
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }
         Err(LinkError::WrongCode(_) | LinkError::Dead) => {
-            Ok((StatusCode::GONE, show_link("", "/", Some(LinkNotice::Spent))?).into_response())
+            Ok((StatusCode::GONE, show_link(&review, "", "/", Some(LinkNotice::Spent))?).into_response())
         }
         Err(LinkError::Throttled(wait)) => {
             let notice = LinkNotice::Throttled { wait: wait_words(wait) };
-            Ok(wait_page(show_link(&token, next, Some(notice))?, wait))
+            Ok(wait_page(show_link(&review, &token, next, Some(notice))?, wait))
         }
         Err(LinkError::Store(error)) => Err(error.into()),
     }

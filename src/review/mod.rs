@@ -74,7 +74,10 @@ impl std::fmt::Debug for Review {
 impl Review {
     /// The pages over these parts.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "each is another part of the service; grouping them would only rename them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another part of the service; grouping them would only rename them"
+    )]
     pub fn new(
         store: Store,
         identity: Identity,

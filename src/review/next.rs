@@ -52,8 +52,20 @@ mod tests {
         }
         let long = format!("/{}", "x".repeat(LONGEST));
         for bad in [
-            "", "https://evil.example", "//evil.example", "/\\evil.example", "/\\/evil", "javascript:alert(1)", "calls/1",
-            "/x\r\nSet-Cookie: a=b", "/a b", "/login?next=/login", "/logout", "/\t/evil.example", "/é", &long,
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\\/evil",
+            "javascript:alert(1)",
+            "calls/1",
+            "/x\r\nSet-Cookie: a=b",
+            "/a b",
+            "/login?next=/login",
+            "/logout",
+            "/\t/evil.example",
+            "/é",
+            &long,
         ] {
             assert_eq!(local_path(bad), "/", "{bad:?}");
         }

@@ -1,10 +1,10 @@
 //! What a tool answered, to a released call or to a read made for the reviewer, ready to be shown.
 
+use super::Review;
 use super::arguments::{document, masked};
 use super::view::Text;
 use super::view::call::{Outcome, OutcomeBody, Read, ReadAnswer};
 use super::view::tree::CodeLine;
-use super::Review;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Answer, CallState, ContextResult, HeldCall, secrets};
 
@@ -73,7 +73,10 @@ impl Review {
                 let reads = call.submission.requirement.context.iter();
                 let awaited = |read: &crate::call::ContextRead| Read {
                     tool: Text::new(&read.tool),
-                    arguments: Text::new(&masked(&read.arguments, false)),
+                    arguments: Text::new(&masked(
+                        read.arguments.as_ref().map_or_else(String::as_str, String::as_str),
+                        false,
+                    )),
                     at: self.time(call.submission.created_at),
                     answer: ReadAnswer::Loading,
                 };

@@ -41,12 +41,7 @@ pub async fn partial(State(review): State<Review>, Visitor(session): Visitor, Qu
 
 impl Review {
     /// One page of what waits for this person, from 0.
-    pub(super) async fn queue(
-        &self,
-        session: &Session,
-        selected: Option<String>,
-        page: u32,
-    ) -> Result<Queue, Failure> {
+    pub(super) async fn queue(&self, session: &Session, selected: Option<String>, page: u32) -> Result<Queue, Failure> {
         let reviewer = &session.reviewer;
         let waiting = self.0.store.waiting(&sight(reviewer), PAGE, page.saturating_mul(PAGE)).await?;
         let everybody = self.0.identity.reviewers().await?;

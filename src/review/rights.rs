@@ -8,11 +8,7 @@ use crate::store::{Person, Sight};
 /// How far this person's lists reach.
 #[must_use]
 pub fn sight(reviewer: &Reviewer) -> Sight {
-    if reviewer.roles.read_everything() {
-        Sight::All
-    } else {
-        Sight::Groups(reviewer.id, reviewer.groups.clone())
-    }
+    if reviewer.roles.read_everything() { Sight::All } else { Sight::Groups(reviewer.id, reviewer.groups.clone()) }
 }
 
 /// Whether this person may read this call. The owner of an agent reads what it asks for, and does not decide it.

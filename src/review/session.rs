@@ -180,9 +180,8 @@ impl FromRequest<Review> for SignedForm {
 
 /// "Firefox on Linux", from what the browser says of itself; good enough to tell one's own devices apart.
 fn device(agent: &str) -> String {
-    let find = |names: &[(&str, &'static str)]| {
-        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
-    };
+    let find =
+        |names: &[(&str, &'static str)]| names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
     let browser = find(&[
         ("Firefox/", "Firefox"),
         ("FxiOS/", "Firefox"),

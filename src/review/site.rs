@@ -193,10 +193,12 @@ mod tests {
     #[test]
     fn only_our_own_hosts_are_served() {
         let site = site("http://placet.test:8080", &[]);
-        for host in ["placet.test:8080", "PLACET.test", "localhost:8080", "127.0.0.1:9", "[::1]:8080", "other.example"] {
+        for host in ["placet.test:8080", "PLACET.test", "localhost:8080", "127.0.0.1:9", "[::1]:8080", "other.example"]
+        {
             assert!(way(&site, &[("host", host)], "127.0.0.1").is_some(), "{host}");
         }
-        for host in ["evil.example", "", "placet.test.evil.example", "localhost.evil.example:8080", "127.0.0.1.nip.io"] {
+        for host in ["evil.example", "", "placet.test.evil.example", "localhost.evil.example:8080", "127.0.0.1.nip.io"]
+        {
             assert!(way(&site, &[("host", host)], "127.0.0.1").is_none(), "{host}");
         }
         assert!(way(&site, &[], "127.0.0.1").is_none(), "a request without a host");

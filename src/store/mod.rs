@@ -26,8 +26,8 @@ use sqlx::SqlitePool;
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use identity::{
-    Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles,
-    SessionRow, SignIn,
+    Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
+    SignIn,
 };
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};

@@ -12,7 +12,8 @@ use super::ask::{Ask, standard_headers};
 use super::envelope::{Key, progress_token};
 use super::router::Ties;
 use super::{Link, Message, SendError, Upstream, Upstreams};
-use crate::call::{AgentId, Answer, CallId, Era, ToolName, UpstreamName};
+use crate::approvals::{BoxFuture, Forward, ForwardError};
+use crate::call::{AgentId, Answer, CallId, Era, Submission, ToolName, UpstreamName};
 
 /// An approved call on its way.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +137,30 @@ impl Drop for Registered {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.calls.state().under_way.remove(&self.call);
+    }
+}
+
+/// How long a released call may take. An upstream that takes longer leaves the outcome unknown.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+impl Forward for Upstreams {
+    fn forward<'a>(&'a self, call: &'a Submission) -> BoxFuture<'a, Result<Answer, ForwardError>> {
+        let outgoing = Outgoing {
+            id: call.id,
+            agent: call.agent.id,
+            upstream: &call.upstream,
+            tool: &call.tool,
+            params: &call.params,
+            headers: &call.headers,
+            era: call.era,
+            deadline: PATIENCE,
+        };
+        Box::pin(async move {
+            Self::forward(self, outgoing).await.map_err(|error| match error {
+                SendError::NotSent(why) => ForwardError::NotSent(why),
+                SendError::Unknown(why) => ForwardError::Unknown(why),
+            })
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod approvals;
 mod browser;
 mod components;
+mod gateway;
 mod house;
 mod notify;
 mod support;

@@ -6,3 +6,4 @@ mod browser;
 mod components;
 mod notify;
 mod support;
+mod upstream;

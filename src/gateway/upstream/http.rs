@@ -273,8 +273,14 @@ impl HttpLink {
             _ => return Err(UpstreamError::NoStream { upstream }),
         }
         let (to, from) = mpsc::channel(QUEUE);
-        let pump =
-            Pump { endpoint: Arc::clone(&self.endpoint), session, to, answers: None, stop: self.stop.clone(), _busy: busy };
+        let pump = Pump {
+            endpoint: Arc::clone(&self.endpoint),
+            session,
+            to,
+            answers: None,
+            stop: self.stop.clone(),
+            _busy: busy,
+        };
         let remembered = Arc::clone(&self.session);
         self.endpoint.tasks.spawn("upstream events", async move {
             if let Some(last) = pump.listen(answer).await {

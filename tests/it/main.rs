@@ -8,3 +8,4 @@ mod gateway;
 mod house;
 mod notify;
 mod support;
+mod upstream;

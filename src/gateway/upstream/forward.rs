@@ -12,7 +12,11 @@ use super::ask::{Ask, standard_headers};
 use super::envelope::{Key, progress_token};
 use super::router::Ties;
 use super::{Link, Message, SendError, Upstream, Upstreams};
-use crate::call::{AgentId, Answer, CallId, Era, ToolName, UpstreamName};
+use crate::approvals::{BoxFuture, Forward, ForwardError};
+use crate::call::{AgentId, Answer, CallId, Era, Submission, ToolName, UpstreamName};
+
+/// How long a released call may take. Then its outcome is unknown, and a human looks after it.
+const RELEASED: Duration = Duration::from_secs(30 * 60);
 
 /// An approved call on its way.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +27,7 @@ pub struct Outgoing<'a> {
     pub agent: AgentId,
     /// Where to.
     pub upstream: &'a UpstreamName,
-    /// The tool.
+    /// The tool, as `params` name it.
     pub tool: &'a ToolName,
     /// The complete `params`, exact bytes.
     pub params: &'a str,
@@ -163,6 +167,27 @@ impl Upstreams {
         }
         let own = own(&upstream, &call).await?;
         send(&own, &call, &under_way.cancel, relay).await
+    }
+}
+
+impl Forward for Upstreams {
+    fn forward<'a>(&'a self, call: &'a Submission) -> BoxFuture<'a, Result<Answer, ForwardError>> {
+        let outgoing = Outgoing {
+            id: call.id,
+            agent: call.agent.id,
+            upstream: &call.upstream,
+            tool: &call.tool,
+            params: &call.params,
+            headers: &call.headers,
+            era: call.era,
+            deadline: RELEASED,
+        };
+        Box::pin(async move {
+            self.forward(outgoing).await.map_err(|error| match error {
+                SendError::NotSent(why) => ForwardError::NotSent(why),
+                SendError::Unknown(why) => ForwardError::Unknown(why),
+            })
+        })
     }
 }
 

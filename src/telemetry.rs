@@ -141,7 +141,10 @@ fn describe() {
     describe_gauge!(UNELIGIBLE, "Pending calls that no reviewer may decide");
     describe_histogram!(HOLD, Unit::Seconds, "From holding a call to its decision or expiry");
     describe_counter!(SIGN_INS, "Sign-ins, by outcome: ok, refused, throttled");
-    describe_counter!(MAILS, "Mails by outcome: sent, retried, refused, given_up, broken, superseded");
+    describe_counter!(
+        MAILS,
+        "Notices to one reviewer each, by what became of their mail: sent, retried, refused, given_up, broken, superseded"
+    );
     describe_gauge!(MAIL_WAITING, "Notices that wait to be mailed now");
     describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
     describe_counter!(RESTARTS, "Restarts of an upstream's process");
@@ -215,10 +218,10 @@ pub fn sign_in(how: SignIn) {
     counter!(SIGN_INS, "outcome" => outcome).increment(1);
 }
 
-/// What became of a mail.
+/// What became of a notice to one reviewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mailed {
-    /// The server took it.
+    /// The server took its mail.
     Sent,
     /// It was not taken; tried again later.
     Retried,
@@ -232,7 +235,7 @@ pub enum Mailed {
     Superseded,
 }
 
-/// Counts what became of one mail.
+/// Counts what became of one notice to one reviewer.
 pub fn mailed(how: Mailed) {
     let outcome = match how {
         Mailed::Sent => "sent",

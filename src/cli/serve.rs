@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, complain};
-use crate::app::{App, Outside};
+use crate::app::{self, App, Outside};
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::telemetry::{self, Metrics};
@@ -54,7 +54,7 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
         Outside {
             clock: Clock::System,
             entropy: Entropy::System,
-            mailer: config.mailer()?,
+            mailer: app::mailer(config)?,
             listener,
             metrics: Metrics::install()?,
             routes: Default::default(),

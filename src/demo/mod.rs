@@ -3,4 +3,5 @@
 pub mod agent;
 pub mod iam;
 pub mod mails;
+pub mod run;
 pub mod server;

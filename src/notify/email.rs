@@ -118,6 +118,9 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// 9999-12-31: httpdate panics beyond it.
+const LAST_DATE: Duration = Duration::from_secs(253_402_214_400);
+
 /// A mail that was handed over, as the demo's viewer and tests read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -258,7 +261,7 @@ impl Mailer {
         message: Message,
     ) -> Result<Composed, ComposeError> {
         let address: Address = to.as_str().parse().map_err(|_| ComposeError::Address)?;
-        let sent = SystemTime::UNIX_EPOCH + at.since(Millis(0));
+        let sent = SystemTime::UNIX_EPOCH + at.since(Millis(0)).min(LAST_DATE);
         // The boundary need only not occur in the parts: quoted-printable and base64 never begin a line with "--=_".
         let parts = MultiPart::alternative()
             .boundary(format!("=_{}", header(message_id, 40).replace(|c: char| !c.is_ascii_alphanumeric(), "_")))
@@ -268,7 +271,7 @@ impl Mailer {
             .from(self.from.clone())
             .to(Mailbox::new(None, address))
             .subject(header(&message.subject, 200))
-            .header(Date::new(sent.into()))
+            .header(Date::new(sent))
             .message_id(Some(format!("<{}>", header(message_id, 200))))
             .header(AutoSubmitted)
             .multipart(parts)

@@ -86,6 +86,15 @@ fn servers() {
 }
 
 #[test]
+fn a_clock_gone_mad_is_no_panic() {
+    let message = Message { subject: "s".into(), text: "t".into(), html: "h".into() };
+    let to = Email::parse("mira@example.com").unwrap();
+    for at in [Millis::MAX, Millis(i64::MIN), Millis(-1)] {
+        assert!(mailer("p@example.com").unwrap().compose(&to, "x@y", at, message.clone()).is_ok());
+    }
+}
+
+#[test]
 fn an_address_that_no_server_takes_is_an_error_and_no_panic() {
     let message = Message { subject: "s".into(), text: "t".into(), html: "h".into() };
     let mailer = mailer("p@example.com").unwrap();

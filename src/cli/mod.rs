@@ -1,12 +1,12 @@
 //! The command line: one file per command. Prints; everything else in Placet logs.
 
+mod agent;
 mod api;
 mod calls;
-//mod check;
-mod agent;
+mod check;
 mod demo;
 mod identity;
-//mod init;
+mod init;
 mod output;
 mod reviewer;
 mod serve;
@@ -31,11 +31,11 @@ enum Command {
     /// The whole thing in one process, nothing to configure, nothing left behind
     Demo(demo::Args),
     /// Write a commented placet.toml and policy.json to start from
-    //    Init(init::Args),
+    Init(init::Args),
     /// Run the gateway and the reviewers' pages
     Serve(serve::Args),
     /// Say what is wrong with placet.toml and the policy
-    //    Check(check::Args),
+    Check(check::Args),
     /// Add, list and revoke agents
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
@@ -59,9 +59,9 @@ pub fn main() -> ExitCode {
     };
     let exit = match cli.command {
         Command::Demo(args) => demo::run(&args),
-        //        Command::Init(args) => init::run(args),
+        Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),
-        //        Command::Check(args) => check::run(args),
+        Command::Check(args) => check::run(&args),
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
         Command::Calls(args) => calls::run(args),

@@ -23,6 +23,7 @@ use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Requirement, Risk, ToolName};
 use crate::in_force::Loaded;
 use crate::policy::{self, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::telemetry::{self, Ruled};
 
 /// Decides what becomes of a message.
 pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
@@ -146,10 +147,12 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
     let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments };
     match policy.rule(&asked) {
         Ruling::Deny { rule, hidden: true, .. } => {
+            telemetry::ruled(Ruled::Denied);
             log_denied(context, &rule, None, Some(&call.tool)).await;
             Reply::message(call.to.unknown_tool(call.tool.as_str()))
         }
         Ruling::Deny { rule, reason, hidden: false } => {
+            telemetry::ruled(Ruled::Denied);
             log_denied(context, &rule, None, Some(&call.tool)).await;
             Reply::message(call.to.denied(reason.as_deref()))
         }
@@ -201,6 +204,7 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         Ok(Some(stripped)) => stripped.into(),
         Err(why) => relay::unusable(&id, "The tool ran, but its result", &why),
     });
+    telemetry::ruled(Ruled::Allowed);
     let policy = Arc::clone(&context.gateway.parts().policy);
     let unsent = Box::new(move || policy.counters().give_back(ruled.reserved));
     relay::request(context, message, call.id, Some(edit), gate, Some(unsent)).await
@@ -251,7 +255,10 @@ async fn submit(context: &Arc<Context>, new: NewCall, asked: Asked, to: To, rese
     match context.gateway.approvals().submit(new).await {
         Ok(submitted) => {
             match submitted.how {
-                How::New => reads::start(context, &submitted.call),
+                How::New => {
+                    telemetry::ruled(Ruled::Held);
+                    reads::start(context, &submitted.call);
+                }
                 // Coming back for a call is not calling once more.
                 How::Joined => give_back(),
             }
@@ -277,6 +284,7 @@ async fn reserve(
     match taken {
         Ok(reservation) => Ok(reservation),
         Err(exceeded) => {
+            telemetry::ruled(Ruled::Limited);
             let entry = context.entry("call.limited").with("rule", exceeded.rule);
             let entry = ToolName::new(call.tool).map_or(entry.clone(), |tool| entry.tool(&tool));
             append(context, entry).await;

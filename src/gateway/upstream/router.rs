@@ -401,6 +401,8 @@ mod tests {
         for _ in 0..QUEUE {
             say(&router, PING).await;
         }
+        // With a fresh budget of the runtime's, so that what is polled once is truly waiting.
+        tokio::task::yield_now().await;
         let waits = say(&router, PING);
         tokio::pin!(waits);
         assert!(futures_util::poll!(&mut waits).is_pending());

@@ -37,6 +37,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tasks", &["approvals", "call", "clock", "in_force", "lifecycle", "notify", "store", "telemetry"]),
     // What puts it all together.
     ("app", &["*"]),
+    ("overview", &["*"]),
     ("cli", &["*"]),
     ("demo", &["*"]),
 ];

@@ -12,17 +12,17 @@ use tokio::net::TcpListener;
 use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
 use crate::audit::Entry;
 use crate::clock::{Clock, Entropy};
-use crate::config::Config;
-use crate::control;
-use crate::gateway::upstream::Upstreams;
+use crate::config::{self, Config};
+use crate::gateway::upstream::{Transport, UpstreamConfig, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::identity::{Identity, SessionLimits};
 use crate::in_force::InForce;
 use crate::lifecycle::Tasks;
-use crate::notify::{self, Mailer};
+use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, Worker};
+use crate::overview::Whole;
 use crate::policy::Defaults;
-use crate::review::{self, Review};
+use crate::review::{self, Review, Site};
 use crate::store::{HoldLimits, Store};
 use crate::tasks;
 use crate::telemetry::Metrics;
@@ -74,14 +74,13 @@ impl App {
         let store = Store::open(&config.data_dir, clock.clone(), &tasks).await?;
         let seal = Seal::load_or_create(&config.data_dir, &entropy)?;
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
-        let upstreams = Upstreams::new(&configs, tasks.clone(), clock.clone(), entropy.clone())?;
+        let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
         let policy = Arc::new(load_policy(config, &upstreams, &clock)?);
         let forward: Arc<dyn Forward> = Arc::new(upstreams.clone());
         let rules: Arc<dyn Rules> = Arc::clone(&policy) as _;
         let settings = settings(config);
-        let approvals =
-            Approvals::new(store.clone(), entropy.clone(), tasks.clone(), seal, forward, rules, settings);
-        let limits = SessionLimits { idle: config.server.session_idle, max: config.server.session_max };
+        let approvals = Approvals::new(store.clone(), entropy.clone(), tasks.clone(), seal, forward, rules, settings);
+        let limits = SessionLimits { idle: config.server.session_idle, longest: config.server.session_max };
         let identity = Identity::new(store.clone(), clock.clone(), entropy.clone(), limits);
         log_start(&store, &policy, config).await?;
         approvals.recover().await?;
@@ -98,21 +97,23 @@ impl App {
             entropy: entropy.clone(),
             tasks: tasks.clone(),
         });
-        let review = Review::new(review::Parts {
-            approvals: approvals.clone(),
-            identity: identity.clone(),
+        let overview = Arc::new(Whole {
             policy: Arc::clone(&policy),
             upstreams: upstreams.clone(),
             store: store.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            tasks: tasks.clone(),
-            public_url: config.public_url.clone(),
-            address,
-            allowed_hosts: config.server.allowed_hosts.clone(),
-            trusted_proxies: config.server.trusted_proxies.clone(),
-            mailing: mailer.is_some(),
+            reached: config.upstreams.iter().map(|upstream| (upstream.name.clone(), reached(upstream))).collect(),
+            mails: mailer.is_some(),
         });
+        let review = Review::new(
+            store.clone(),
+            identity.clone(),
+            approvals.clone(),
+            clock.clone(),
+            entropy.clone(),
+            tasks.clone(),
+            Site::new(&config.public_url, address, &config.server.allowed_hosts, &config.server.trusted_proxies)?,
+            overview,
+        );
         let router = Router::new()
             .merge(gateway::router(gateway))
             .merge(health::router(store.clone(), tasks.clone(), metrics))
@@ -120,8 +121,7 @@ impl App {
             .merge(review::router(review));
 
         start_tasks(&tasks, &approvals, &policy, &store, &clock);
-        notify::start(&approvals, &store, &clock, mailer, config.public_url.as_str(), settings.self_approval, &tasks);
-        control::listen(&config.data_dir, identity.clone(), &tasks)?;
+        start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         serve(listener, router, &tasks);
         Ok(Self { address, store, approvals, identity, policy, upstreams, tasks })
     }
@@ -151,10 +151,8 @@ fn settings(config: &Config) -> Settings {
 
 fn load_policy(config: &Config, upstreams: &Upstreams, clock: &Clock) -> anyhow::Result<InForce> {
     let names = upstreams.names();
-    let hashes: BTreeMap<_, _> = names
-        .iter()
-        .filter_map(|name| Some((name.clone(), upstreams.get(name)?.config_hash())))
-        .collect();
+    let hashes: BTreeMap<_, _> =
+        names.iter().filter_map(|name| Some((name.clone(), upstreams.get(name)?.config_hash()))).collect();
     let defaults = Defaults { timeout: config.hold.timeout, upstreams: names };
     Ok(InForce::load(&config.policy, defaults, hashes, clock.now())?)
 }
@@ -170,6 +168,67 @@ async fn log_start(store: &Store, policy: &InForce, config: &Config) -> anyhow::
 fn start_tasks(tasks: &Tasks, approvals: &Approvals, policy: &Arc<InForce>, store: &Store, clock: &Clock) {
     tasks.spawn("expiry", tasks::expiry(approvals.clone(), clock.clone(), tasks.clone()));
     tasks.spawn("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
+}
+
+/// The configured way out for mails; `None` where there is no `[mail]`.
+///
+/// # Errors
+/// The sender cannot be used.
+pub fn mailer(config: &Config) -> Result<Option<Mailer>, BadSender> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let security = match mail.security {
+        config::MailSecurity::Plain => Security::Plain,
+        config::MailSecurity::StartTls => Security::StartTls,
+        config::MailSecurity::Tls => Security::Tls,
+    };
+    let mut smtp = Smtp::new(mail.host.clone(), mail.port, security);
+    smtp.credentials.clone_from(&mail.credentials);
+    Mailer::new(notify::Transport::Smtp(smtp), &mail.sender()).map(Some)
+}
+
+fn start_mails(
+    tasks: &Tasks,
+    approvals: &Approvals,
+    store: &Store,
+    clock: &Clock,
+    mailer: Option<Mailer>,
+    public_url: &str,
+) {
+    let solo = approvals.settings().self_approval;
+    let judgement = Judgement {
+        headline: Arc::new(|_| None),
+        may_decide: Arc::new(move |call, person| may_decide(call, person, solo).is_ok()),
+    };
+    let worker = Worker::new(store.clone(), clock.clone(), mailer, Links::new(public_url), judgement);
+    let (changes, stopping) = (approvals.clone(), tasks.clone());
+    tasks.spawn(
+        "mails",
+        notify::run(worker, stopping, move || {
+            let changes = changes.clone();
+            async move { changes.outbox_changed().await }
+        }),
+    );
+}
+
+/// The configuration's upstream as the gateway takes it.
+fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
+    let transport = match &upstream.transport {
+        config::Transport::Stdio { command, env, user } => {
+            Transport::Stdio { command: command.clone(), env: env.clone(), user: user.clone() }
+        }
+        config::Transport::Http { url, headers } => Transport::Http { url: url.clone(), headers: headers.clone() },
+    };
+    UpstreamConfig { name: upstream.name.clone(), transport, shared: upstream.shared }
+}
+
+/// How an upstream is reached, without what may be secret: a command's arguments and a URL's query stay out.
+fn reached(upstream: &config::Upstream) -> String {
+    match &upstream.transport {
+        config::Transport::Stdio { command, .. } => {
+            format!("command {}", command.first().map_or("", String::as_str))
+        }
+        config::Transport::Http { url, .. } => url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+    }
 }
 
 fn serve(listener: TcpListener, router: Router, tasks: &Tasks) {

@@ -36,13 +36,13 @@ pub enum TelemetryError {
     Metrics(#[from] BuildError),
 }
 
-/// Sends this process's logs to stderr, as the environment says.
+/// Sends this process's logs to stderr, as the environment says, else from `level` on.
 ///
 /// # Errors
 /// `PLACET_LOG` or `PLACET_LOG_FORMAT` cannot be read, or logging is set up already.
-pub fn init_logs() -> Result<(), TelemetryError> {
+pub fn init_logs(level: &str) -> Result<(), TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
-    let filter = filter(std::env::var("PLACET_LOG").ok().as_deref())?;
+    let filter = filter(std::env::var("PLACET_LOG").ok().as_deref().unwrap_or(level))?;
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     if wants_json(std::env::var("PLACET_LOG_FORMAT").ok().as_deref(), terminal)? {
         log.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?;
@@ -52,8 +52,8 @@ pub fn init_logs() -> Result<(), TelemetryError> {
     Ok(())
 }
 
-fn filter(level: Option<&str>) -> Result<EnvFilter, TelemetryError> {
-    let level = level.filter(|level| !level.trim().is_empty()).unwrap_or("info");
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let level = Some(level).filter(|level| !level.trim().is_empty()).unwrap_or("info");
     EnvFilter::builder().parse(level).map_err(|_| TelemetryError::Filter(level.to_owned()))
 }
 
@@ -141,7 +141,10 @@ fn describe() {
     describe_gauge!(UNELIGIBLE, "Pending calls that no reviewer may decide");
     describe_histogram!(HOLD, Unit::Seconds, "From holding a call to its decision or expiry");
     describe_counter!(SIGN_INS, "Sign-ins, by outcome: ok, refused, throttled");
-    describe_counter!(MAILS, "Mails by outcome: sent, retried, refused, given_up, broken, superseded");
+    describe_counter!(
+        MAILS,
+        "Notices to one reviewer each, by what became of their mail: sent, retried, refused, given_up, broken, superseded"
+    );
     describe_gauge!(MAIL_WAITING, "Notices that wait to be mailed now");
     describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
     describe_counter!(RESTARTS, "Restarts of an upstream's process");
@@ -215,10 +218,10 @@ pub fn sign_in(how: SignIn) {
     counter!(SIGN_INS, "outcome" => outcome).increment(1);
 }
 
-/// What became of a mail.
+/// What became of a notice to one reviewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mailed {
-    /// The server took it.
+    /// The server took its mail.
     Sent,
     /// It was not taken; tried again later.
     Retried,
@@ -232,7 +235,7 @@ pub enum Mailed {
     Superseded,
 }
 
-/// Counts what became of one mail.
+/// Counts what became of one notice to one reviewer.
 pub fn mailed(how: Mailed) {
     let outcome = match how {
         Mailed::Sent => "sent",
@@ -301,8 +304,8 @@ mod tests {
 
     #[test]
     fn a_bad_environment_is_named() {
-        assert!(filter(None).is_ok() && filter(Some("placet=debug,info")).is_ok());
-        let error = filter(Some("placet=loud")).map(|_| ()).map_err(|e| e.to_string());
+        assert!(filter("").is_ok() && filter("placet=debug,info").is_ok());
+        let error = filter("placet=loud").map(|_| ()).map_err(|e| e.to_string());
         assert!(error.is_err_and(|e| e.starts_with("PLACET_LOG=\"placet=loud\" is not a log filter")));
         assert!(wants_json(Some("xml"), true).is_err());
         assert_eq!(wants_json(None, true).ok(), Some(false));

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, complain};
-use crate::app::{App, Outside};
+use crate::app::{self, App, Outside};
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
 use crate::telemetry::{self, Metrics};
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Exit {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<Exit> {
-    telemetry::init_logs()?;
+    telemetry::init_logs("info")?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("it cannot listen on {}: {error}; stop what listens there, or set `listen`", config.listen)
     })?;
@@ -54,10 +54,10 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
         Outside {
             clock: Clock::System,
             entropy: Entropy::System,
-            mailer: config.mailer()?,
+            mailer: app::mailer(config)?,
             listener,
             metrics: Metrics::install()?,
-            routes: axum::Router::new(),
+            routes: Default::default(),
         },
     )
     .await?;

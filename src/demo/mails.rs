@@ -31,10 +31,7 @@ struct Line {
 
 /// `/demo/mails` and `/demo/mails/{number}`.
 pub fn router(mailbox: MemoryMailbox) -> Router {
-    Router::new()
-        .route("/demo/mails", get(list))
-        .route("/demo/mails/{number}", get(mail))
-        .with_state(mailbox)
+    Router::new().route("/demo/mails", get(list)).route("/demo/mails/{number}", get(mail)).with_state(mailbox)
 }
 
 async fn list(State(mailbox): State<MemoryMailbox>) -> Response {
@@ -52,7 +49,9 @@ async fn list(State(mailbox): State<MemoryMailbox>) -> Response {
 async fn mail(State(mailbox): State<MemoryMailbox>, Path(number): Path<usize>) -> Response {
     match mailbox.mails().into_iter().nth(number) {
         Some(mail) => page(Ok(mail.message.html), MAIL_POLICY),
-        None => (StatusCode::NOT_FOUND, "There is no such mail; see /demo/mails for those that were sent.").into_response(),
+        None => {
+            (StatusCode::NOT_FOUND, "There is no such mail; see /demo/mails for those that were sent.").into_response()
+        }
     }
 }
 

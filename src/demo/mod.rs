@@ -2,4 +2,6 @@
 
 pub mod agent;
 pub mod iam;
+pub mod mails;
+pub mod run;
 pub mod server;

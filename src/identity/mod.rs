@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use crate::store::{Agent, ApiToken, Bar, Reviewer, Roles, SessionRow};
+pub use crate::store::{Agent, ApiToken, Reviewer, Roles, SessionRow};
 pub use agents::AddedAgent;
 pub use reviewers::{AddReviewer, MadeLink, MadeToken};
 pub use session::{ApiAccess, Session, SessionState};
@@ -103,6 +103,12 @@ impl Identity {
     pub fn new(store: Store, clock: Clock, entropy: Entropy, limits: SessionLimits) -> Self {
         let hasher = Hasher::new(entropy.clone());
         Self { store, clock, entropy, hasher, limits, throttle: Arc::default(), ended: Arc::default() }
+    }
+
+    /// How long sessions last.
+    #[must_use]
+    pub fn limits(&self) -> SessionLimits {
+        self.limits
     }
 
     /// Changes whenever a session, token or account has ended, so that an open socket looks at once whether its own

@@ -60,7 +60,7 @@ impl Identity {
         }
         let password = match add.password {
             Some(password) => {
-                password::check(password.expose_secret(), add.email.as_str())?;
+                password::check(password.expose_secret())?;
                 Some(self.hasher.hash(password).await?)
             }
             None => None,
@@ -166,7 +166,7 @@ impl Identity {
         new: SecretString,
     ) -> Result<(), IdentityError> {
         let person = &session.reviewer;
-        password::check(new.expose_secret(), person.email.as_str())?;
+        password::check(new.expose_secret())?;
         let stored = self.store.reviewer_by_email(&person.email).await?.and_then(|(_, password)| password);
         if stored.is_some() {
             let account = sign_in::account(person.email.as_str());

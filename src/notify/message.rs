@@ -214,7 +214,7 @@ impl Item {
         let open = call.about.is_open();
         Self {
             headline: call.headline.as_ref().map_or_else(String::new, |h| header(&h.line, 300)),
-            critical: call.headline.as_ref().is_some_and(|h| h.critical),
+            critical: call.is_critical(),
             agent: name(&call.agent),
             wants: if open { "wants to run" } else { "wanted to run" },
             tool: name(&call.tool),

@@ -17,12 +17,21 @@ mod text;
 mod worker;
 
 use std::future::Future;
+use std::time::Duration;
 
-pub use email::{BadMailSetting, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
+pub use email::{BadSender, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
 pub use message::{About, CallMail, Headline, Links, Message, Then, write};
-pub use worker::{Judgement, Worker};
+pub use worker::{HeadlineOf, Judgement, MayDecide, Worker};
 
 use crate::lifecycle::Tasks;
+
+/// How long a mail may still take when the process stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+async fn long_after_stop(tasks: &Tasks) {
+    tasks.stopped().await;
+    tokio::time::sleep(GRACE).await;
+}
 
 /// Runs the worker until the process stops. `changed` returns when the outbox may have something new.
 pub async fn run<W: Future<Output = ()> + Send>(mut worker: Worker, tasks: Tasks, changed: impl Fn() -> W + Send) {
@@ -31,7 +40,11 @@ pub async fn run<W: Future<Output = ()> + Send>(mut worker: Worker, tasks: Tasks
     }
     worker.recover().await;
     while !tasks.is_stopping() {
-        let next = worker.pass().await;
+        // At a stop the mail that is under way may still leave; cut off, it is sent again after the next start.
+        let next = tokio::select! {
+            next = worker.pass() => next,
+            () = long_after_stop(&tasks) => return,
+        };
         tokio::select! {
             () = tasks.stopped() => {}
             () = changed() => {}

@@ -40,11 +40,20 @@ impl Waiting {
     }
 }
 
+/// `due`, unless it lies further ahead than `most`: then the clock was set back since, and waiting until it has caught
+/// up could take days.
+pub(super) fn by_this_clock(due: Millis, now: Millis, most: Duration) -> Millis {
+    if due > now.after(most) { now } else { due }
+}
+
+/// The longest wait between two attempts.
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
+
 /// How long after the `attempts`-th attempt (from 1) the next one is made.
 pub(super) fn backoff(attempts: u32) -> Duration {
-    const SECONDS: [u64; 6] = [10, 30, 60, 300, 900, 3600];
+    const SECONDS: [u64; 5] = [10, 30, 60, 300, 900];
     let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    Duration::from_secs(SECONDS.get(step).copied().unwrap_or(3600))
+    SECONDS.get(step).map_or(LONGEST, |seconds| Duration::from_secs(*seconds))
 }
 
 #[cfg(test)]
@@ -79,6 +88,12 @@ mod tests {
             let due = due(first, first + span, before.map(|b| first - b));
             prop_assert!(due <= first + 50 && due >= first + 5.min(span));
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_delays_nothing() {
+        assert_eq!(by_this_clock(at(100), at(60), GATHER), at(100));
+        assert_eq!(by_this_clock(at(86_400), at(60), GATHER), at(60));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::email::{Composed, Mailer, SendError, Why};
 use super::facts;
 use super::message::{CallMail, Headline, Links, write};
-use super::schedule::{GIVE_UP, LEASE, Waiting, backoff};
+use super::schedule::{GATHER, GIVE_UP, LEASE, LONGEST, Waiting, backoff, by_this_clock};
 use crate::call::{Digest, Email, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
 use crate::store::{ClaimedMail, MailGroup, Notice, Person, Settled, Store, StoreError};
@@ -22,16 +22,26 @@ const MOST: u32 = 200;
 /// How long what became of notices is remembered.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// The longest wait before a server that could not be reached is tried again: a mail about a call leaves within a minute
+/// of its coming back, whatever single mails wait for.
+const CLOSED: Duration = Duration::from_secs(55);
+
 /// How often old notices are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Says in one line what a held call would do.
+pub type HeadlineOf = dyn Fn(&HeldCall) -> Option<Headline> + Send + Sync;
+
+/// Whether a person may decide a call.
+pub type MayDecide = dyn Fn(&HeldCall, &Person) -> bool + Send + Sync;
 
 /// What the worker asks of the parts that know.
 #[derive(Clone)]
 pub struct Judgement {
     /// Says in one line what a held call would do; `None` where nothing is known beyond its arguments.
-    pub headline: Arc<dyn Fn(&HeldCall) -> Option<Headline> + Send + Sync>,
+    pub headline: Arc<HeadlineOf>,
     /// Whether this person may decide this call. A mail gives no right: this only chooses who hears of it.
-    pub may_decide: Arc<dyn Fn(&HeldCall, &Person) -> bool + Send + Sync>,
+    pub may_decide: Arc<MayDecide>,
 }
 
 /// Mails what the outbox holds.
@@ -56,9 +66,17 @@ impl std::fmt::Debug for Worker {
 }
 
 /// A group's rows after a look at their calls.
+#[derive(Default)]
 struct Sorted {
     told: Vec<(ClaimedMail, CallMail)>,
     settled: Vec<(Notice, Settled)>,
+}
+
+impl Sorted {
+    fn supersede(&mut self, claimed: &ClaimedMail) {
+        telemetry::mailed(Mailed::Superseded);
+        self.settled.push((claimed.notice, Settled::Superseded));
+    }
 }
 
 impl Worker {
@@ -178,10 +196,10 @@ impl Worker {
         let people = self.store.people_enabled().await?;
         let mut next: Option<Millis> = None;
         for group in groups {
-            let due = due(&group);
             // Asked anew each time: handing a mail over takes time, and may close the way for the rest.
-            if due.max(self.closed_until) > self.clock.now() {
-                let due = due.max(self.closed_until);
+            let now = self.clock.now();
+            let due = due(&group, now).max(by_this_clock(self.closed_until, now, CLOSED));
+            if due > now {
                 next = Some(next.map_or(due, |next| next.min(due)));
                 continue;
             }
@@ -203,12 +221,12 @@ impl Worker {
         let lease = self.clock.now().after(LEASE);
         let (message, claimed) = self.store.mails_claim(group, MOST, lease, name).await?;
         let Some(who) = people.iter().find(|who| who.id == to) else {
-            let settled = claimed.into_iter().map(|claimed| (claimed.notice, Settled::Superseded)).collect();
-            self.store.mails_settle(to, settled).await?;
+            let mut sorted = Sorted::default();
+            claimed.iter().for_each(|claimed| sorted.supersede(claimed));
+            self.store.mails_settle(to, sorted.settled).await?;
             return Ok(None);
         };
         let Sorted { told, mut settled } = self.sort(claimed, who).await?;
-        settled.iter().for_each(|(_, how)| count(how));
         let mut again = None;
         if !told.is_empty() {
             let (told, calls): (Vec<_>, Vec<_>) = told.into_iter().unzip();
@@ -217,7 +235,7 @@ impl Worker {
                 Err(problem) => Err(Failure::Unwritable(problem)),
                 Ok(mail) => mailer.send(mail).await.map_err(Failure::Unsent),
             };
-            let outcome = self.judge(&told, result, to);
+            let outcome = self.judge(&told, &result, to);
             again = outcome.iter().filter_map(|(_, how)| due_again(how, self.clock.now())).min();
             settled.extend(outcome);
         }
@@ -227,24 +245,24 @@ impl Worker {
 
     /// Looks at each notice's call: what there is to tell, what no longer has to be, what cannot be read.
     async fn sort(&self, claimed: Vec<ClaimedMail>, who: &Person) -> Result<Sorted, StoreError> {
-        let mut sorted = Sorted { told: Vec::new(), settled: Vec::new() };
+        let mut sorted = Sorted::default();
         for claimed in claimed {
             match self.tell(claimed.notice, who).await {
                 Ok(Some(mail)) => {
                     // Several notices about one call in one mail: the last one says it.
                     if let Some(at) = sorted.told.iter().position(|(_, earlier)| earlier.id == mail.id) {
                         let (earlier, _) = sorted.told.remove(at);
-                        sorted.settled.push((earlier.notice, Settled::Superseded));
+                        sorted.supersede(&earlier);
                     }
                     sorted.told.push((claimed, mail));
                 }
-                Ok(None) => sorted.settled.push((claimed.notice, Settled::Superseded)),
+                Ok(None) => sorted.supersede(&claimed),
                 Err(problem @ Trouble::Row(_)) => {
                     let why = problem.to_string();
                     tracing::error!(notice = claimed.notice.id, problem = why, "a notice cannot be mailed");
-                    sorted
-                        .settled
-                        .push((claimed.notice, Settled::Failed { plain: "the call cannot be read".into(), why }));
+                    telemetry::mailed(Mailed::Broken);
+                    let plain = "the call cannot be read".to_owned();
+                    sorted.settled.push((claimed.notice, Settled::Failed { plain, why }));
                 }
                 Err(Trouble::Database(error)) => return Err(error),
             }
@@ -273,17 +291,16 @@ impl Worker {
     }
 
     /// What an attempt means for each of its notices.
-    fn judge(&mut self, told: &[ClaimedMail], result: Result<(), Failure>, to: ReviewerId) -> Vec<(Notice, Settled)> {
+    fn judge(&mut self, told: &[ClaimedMail], result: &Result<(), Failure>, to: ReviewerId) -> Vec<(Notice, Settled)> {
         let now = self.clock.now();
-        match &result {
+        match result {
             Ok(()) => {
                 self.unreached = 0;
                 told.iter().for_each(|claimed| telemetry::mail_delay(now.since(claimed.notice.at)));
             }
             Err(Failure::Unsent(SendError::Unreachable(why) | SendError::Stalled(why))) => {
                 self.unreached = self.unreached.saturating_add(1);
-                // Reached again within a minute of its coming back, whatever single mails wait for.
-                let wait = backoff(self.unreached).min(Duration::from_secs(60));
+                let wait = backoff(self.unreached).min(CLOSED);
                 self.closed_until = now.after(wait);
                 tracing::warn!(
                     why = why.plain,
@@ -301,8 +318,8 @@ impl Worker {
         }
         told.iter()
             .map(|claimed| {
-                let how = verdict(claimed, told.len(), result.as_ref().err(), now, to);
-                count(&how);
+                let (how, counted) = verdict(claimed, told.len(), result.as_ref().err(), now, to);
+                telemetry::mailed(counted);
                 (claimed.notice, how)
             })
             .collect()
@@ -326,13 +343,20 @@ enum Failure {
 }
 
 /// What became of one notice of a mail that held `of`.
-fn verdict(claimed: &ClaimedMail, of: usize, failure: Option<&Failure>, now: Millis, to: ReviewerId) -> Settled {
-    let Some(failure) = failure else { return Settled::Sent };
+fn verdict(
+    claimed: &ClaimedMail,
+    of: usize,
+    failure: Option<&Failure>,
+    now: Millis,
+    to: ReviewerId,
+) -> (Settled, Mailed) {
+    let Some(failure) = failure else { return (Settled::Sent, Mailed::Sent) };
     let (at, reached, why) = match failure {
         Failure::Unwritable(problem) => {
-            return for_good(claimed, of, to, &Why { plain: "it could not be written".into(), full: problem.clone() });
+            let why = Why { plain: "it could not be written".into(), full: problem.clone() };
+            return (for_good(claimed, of, to, &why), Mailed::Broken);
         }
-        Failure::Unsent(SendError::Never(why)) => return for_good(claimed, of, to, why),
+        Failure::Unsent(SendError::Never(why)) => return (for_good(claimed, of, to, why), Mailed::Refused),
         Failure::Unsent(SendError::Unreachable(why)) => (now, false, why),
         Failure::Unsent(SendError::Stalled(why) | SendError::Later(why)) => {
             (now.after(backoff(claimed.attempts)), true, why)
@@ -340,9 +364,10 @@ fn verdict(claimed: &ClaimedMail, of: usize, failure: Option<&Failure>, now: Mil
     };
     if now.since(claimed.notice.at) >= GIVE_UP {
         tracing::error!(call = %claimed.notice.call, why = why.plain, "a mail was given up after a day");
-        return Settled::Failed { why: why.full.clone(), plain: format!("given up after a day: {}", why.plain) };
+        let plain = format!("given up after a day: {}", why.plain);
+        return (Settled::Failed { why: why.full.clone(), plain }, Mailed::GivenUp);
     }
-    Settled::Again { at, reached, why: why.full.clone() }
+    (Settled::Again { at, reached, why: why.full.clone() }, Mailed::Retried)
 }
 
 /// A refusal may be owed to one notice of several: each gets a mail of its own before it is final.
@@ -354,10 +379,11 @@ fn for_good(claimed: &ClaimedMail, of: usize, to: ReviewerId, why: &Why) -> Sett
     Settled::Failed { why: why.full.clone(), plain: why.plain.clone() }
 }
 
-fn due(group: &MailGroup) -> Millis {
+fn due(group: &MailGroup, now: Millis) -> Millis {
+    let MailGroup { first, latest, last_mail, .. } = *group;
     match group.message {
-        Some(_) => group.due,
-        None => Waiting { first: group.first, latest: group.latest, last_mail: group.last_mail }.due(),
+        Some(_) => by_this_clock(group.due, now, LONGEST),
+        None => by_this_clock(Waiting { first, latest, last_mail }.due(), now, GATHER),
     }
 }
 
@@ -367,16 +393,6 @@ fn due_again(how: &Settled, now: Millis) -> Option<Millis> {
         Settled::Alone { .. } => Some(now),
         Settled::Sent | Settled::Superseded | Settled::Failed { .. } => None,
     }
-}
-
-fn count(how: &Settled) {
-    telemetry::mailed(match how {
-        Settled::Sent => Mailed::Sent,
-        Settled::Superseded => Mailed::Superseded,
-        Settled::Again { .. } | Settled::Alone { .. } => Mailed::Retried,
-        Settled::Failed { plain, .. } if plain.starts_with("given up") => Mailed::GivenUp,
-        Settled::Failed { .. } => Mailed::Refused,
-    });
 }
 
 /// Names a mail by what it tells and whom: the same at every attempt, different from every other.

@@ -26,6 +26,20 @@ pub enum Scope {
     Global,
 }
 
+impl Scope {
+    /// Who shares the counter, in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "agent and upstream",
+            Self::Agent => "agent",
+            Self::Upstream => "upstream",
+            Self::Tool => "tool",
+            Self::Global => "everybody",
+        }
+    }
+}
+
 /// What a counter belongs to: the entry that names it, its name, and its window. Editing another entry of the file
 /// does not reset it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -104,6 +104,12 @@ impl Policy {
         self.version
     }
 
+    /// Whether a tool that no entry lists is allowed.
+    #[must_use]
+    pub fn default_allows(&self) -> bool {
+        self.default == Action::Allow
+    }
+
     /// Rules one call. Total: every tool and every argument has an answer.
     #[must_use]
     pub fn rule(&self, call: &Call<'_>) -> Ruling {

@@ -1,4 +1,128 @@
-//! The reviewer's side: pages, forms, live socket.
+//! The reviewer's side: pages, forms, live socket, and the API for scripts.
+//!
+//! Every request passes `gate` (is this our host, and does a form come from our own pages?), then the extractors of
+//! `session` (who is it, and did the form's token come from this session?), then one handler. Every answer passes
+//! `finish`, which gives it the security headers and turns failures into pages or problem documents. GET and HEAD
+//! never change anything.
 
+mod account;
+mod api;
+mod arguments;
 pub mod assets;
+mod audit;
+mod call;
+mod chrome;
+mod decide;
+mod describe;
+mod failure;
+mod finish;
+mod gate;
+mod history;
+mod live;
+mod login;
+mod next;
+mod outcome;
+mod overview;
+mod policy;
+mod queue;
+mod rights;
+mod session;
+mod site;
+mod timeline;
 pub mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+pub use overview::{NoOverview, Overview, ToolsOverview};
+pub use site::{BadSite, Site};
+
+use crate::approvals::Approvals;
+use crate::clock::{Clock, Entropy};
+use crate::identity::Identity;
+use crate::lifecycle::Tasks;
+use crate::store::Store;
+
+/// No form of ours is longer.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// What the reviewer's side works with. Clones share it.
+#[derive(Clone)]
+pub struct Review(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    identity: Identity,
+    approvals: Approvals,
+    clock: Clock,
+    entropy: Entropy,
+    tasks: Tasks,
+    site: Site,
+    overview: Arc<dyn Overview>,
+}
+
+impl std::fmt::Debug for Review {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Review").field("site", &self.0.site).finish_non_exhaustive()
+    }
+}
+
+impl Review {
+    /// The pages over these parts.
+    #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another part of the service; grouping them would only rename them"
+    )]
+    pub fn new(
+        store: Store,
+        identity: Identity,
+        approvals: Approvals,
+        clock: Clock,
+        entropy: Entropy,
+        tasks: Tasks,
+        site: Site,
+        overview: Arc<dyn Overview>,
+    ) -> Self {
+        Self(Arc::new(Inner { store, identity, approvals, clock, entropy, tasks, site, overview }))
+    }
+}
+
+/// All routes of the reviewer's side, its fallback included. Serve it with the connection's address as
+/// [`axum::extract::ConnectInfo`], or every client counts as one when sign-ins are throttled.
+pub fn router(review: Review) -> Router {
+    let pages = Router::new()
+        .route("/", get(queue::page))
+        .route("/partials/queue", get(queue::partial))
+        .route("/calls/{id}", get(call::page))
+        .route("/calls/{id}/decision", post(decide::decision))
+        .route("/calls/{id}/reveal", post(call::reveal))
+        .route("/history", get(history::page))
+        .route("/audit", get(audit::page))
+        .route("/policy", get(policy::page))
+        .route("/account", get(account::page))
+        .route("/account/password", post(account::password))
+        .route("/account/sessions/revoke", post(account::end_other_sessions))
+        .route("/account/sessions/{id}/revoke", post(account::end_session))
+        .route("/account/tokens/{id}/revoke", post(account::end_token))
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/login/link/{token}", get(login::link_page).post(login::sign_in_link))
+        .route("/logout", post(login::sign_out))
+        .route("/live", get(live::upgrade))
+        .route("/assets/{file}", get(finish::asset));
+    let api = Router::new()
+        .route("/api/v1/calls", get(api::list))
+        .route("/api/v1/calls/{id}", get(api::show))
+        .route("/api/v1/calls/{id}/decision", post(api::decision));
+    pages
+        .merge(api)
+        .fallback(finish::not_found)
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(from_fn_with_state(review.clone(), gate::check))
+        .layer(from_fn_with_state(review.clone(), finish::finish))
+        .with_state(review)
+}

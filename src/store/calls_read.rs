@@ -3,7 +3,8 @@
 use sqlx::Row as _;
 
 use super::row::{self, select_calls};
-use super::{Store, StoreError};
+use super::visible::visible;
+use super::{Sight, Store, StoreError};
 use crate::call::{CallId, HeldCall, Millis};
 
 /// Which calls to read; a field that is `None` does not filter.
@@ -17,12 +18,30 @@ pub struct CallFilter {
     pub tool: Option<String>,
     /// Only ended calls.
     pub ended: bool,
+    /// With this text in tool, agent, upstream or reason, whatever the case of its ASCII letters.
+    pub text: Option<String>,
+    /// Only what this sight reaches.
+    pub sight: Sight,
     /// Oldest first (a queue) instead of newest first (a history).
     pub oldest_first: bool,
     /// Continue after this call, in the order asked for.
     pub after: Option<CallId>,
     /// How many at most.
     pub limit: u32,
+}
+
+/// Whether the text that `$text` binds, in lower case, stands in what a history's row shows; null: yes.
+macro_rules! mentions {
+    ($text:literal) => {
+        concat!(
+            "(",
+            $text,
+            " IS NULL OR instr(lower(c.tool || ' ' || c.agent_name || ' ' || c.upstream || ' ' || ",
+            "coalesce(c.ended_why, '')), ",
+            $text,
+            "))"
+        )
+    };
 }
 
 /// One page of calls.
@@ -49,16 +68,22 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn calls(&self, filter: CallFilter) -> Result<CallPage, StoreError> {
-        const OLDEST_FIRST: &str = select_calls!(
+        const OLDEST_FIRST: &str = select_calls!(concat!(
             "WHERE ($1 IS NULL OR c.state = $1) AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
-             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id > $5)
-             ORDER BY c.id LIMIT $6"
-        );
-        const NEWEST_FIRST: &str = select_calls!(
+             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id > $5) AND ",
+            visible!("$7"),
+            " AND ",
+            mentions!("$8"),
+            " ORDER BY c.id LIMIT $6"
+        ));
+        const NEWEST_FIRST: &str = select_calls!(concat!(
             "WHERE ($1 IS NULL OR c.state = $1) AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
-             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id < $5)
-             ORDER BY c.id DESC LIMIT $6"
-        );
+             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id < $5) AND ",
+            visible!("$7"),
+            " AND ",
+            mentions!("$8"),
+            " ORDER BY c.id DESC LIMIT $6"
+        ));
         let rows = sqlx::query(if filter.oldest_first { OLDEST_FIRST } else { NEWEST_FIRST })
             .bind(filter.state)
             .bind(filter.agent)
@@ -66,6 +91,8 @@ impl Store {
             .bind(filter.ended)
             .bind(filter.after.map(|id| id.to_string()))
             .bind(i64::from(filter.limit) + 1)
+            .bind(filter.sight.groups()?)
+            .bind(filter.text.map(|text| text.to_ascii_lowercase()))
             .fetch_all(self.readers())
             .await?;
         let mut calls: Vec<HeldCall> = rows.iter().map(row::held_call).collect::<Result<_, _>>()?;

@@ -1,5 +1,4 @@
-//! Agents, reviewers and what proves who they are, as rows. What they may do with a call is said here too, since both
-//! the decision's transaction and the pages ask it.
+//! Agents, reviewers and what proves who they are, as rows.
 
 mod agents;
 mod links;
@@ -21,9 +20,7 @@ pub use sessions::{NewSession, SessionRow, SignIn};
 pub use tokens::{ApiToken, NewApiToken};
 
 use super::StoreError;
-use crate::call::{
-    AgentId, AgentName, CallState, Email, GroupName, HeldCall, Millis, OnTimeout, ReviewerId, UpstreamName,
-};
+use crate::call::{AgentId, AgentName, Email, GroupName, Millis, ReviewerId, UpstreamName};
 
 /// A program that calls tools through Placet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,72 +88,6 @@ pub struct Reviewer {
     pub groups: BTreeSet<GroupName>,
     /// When the account was disabled.
     pub disabled_at: Option<Millis>,
-}
-
-/// Why a person may not decide a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bar {
-    /// The account is disabled.
-    Disabled,
-    /// Has not the role of a reviewer.
-    NoReviewer,
-    /// Is in none of these groups.
-    OtherGroups(Vec<GroupName>),
-    /// Owns the agent.
-    Owner,
-}
-
-impl fmt::Display for Bar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Disabled => f.write_str("this account is disabled"),
-            Self::NoReviewer => f.write_str("this account reads calls and does not decide them"),
-            Self::OtherGroups(groups) => {
-                let names: Vec<_> = groups.iter().map(GroupName::as_str).collect();
-                write!(f, "only reviewers of the group {} decide this call", names.join(" or "))
-            }
-            Self::Owner => f.write_str("the owner of an agent does not decide its calls; ask another reviewer"),
-        }
-    }
-}
-
-impl Reviewer {
-    /// Whether the person may read this call.
-    #[must_use]
-    pub fn may_see(&self, call: &HeldCall) -> bool {
-        self.disabled_at.is_none() && (self.roles.read_everything() || self.reviews(call))
-    }
-
-    /// Why the person may not decide this call; `None` if nothing forbids it. `self_approval` is the service's
-    /// setting; the policy must allow it for the call as well or the service for all of them.
-    #[must_use]
-    pub fn barred(&self, call: &HeldCall, self_approval: bool) -> Option<Bar> {
-        let requirement = &call.submission.requirement;
-        if self.disabled_at.is_some() {
-            return Some(Bar::Disabled);
-        }
-        if !self.roles.reviewer {
-            return Some(Bar::NoReviewer);
-        }
-        if !self.reviews(call) {
-            return Some(Bar::OtherGroups(requirement.reviewers.clone()));
-        }
-        let owns = self.email == call.submission.agent.owner;
-        (owns && !self_approval).then_some(Bar::Owner)
-    }
-
-    fn reviews(&self, call: &HeldCall) -> bool {
-        let requirement = &call.submission.requirement;
-        if !self.roles.reviewer {
-            return false;
-        }
-        if requirement.reviewers.is_empty() || requirement.reviewers.iter().any(|group| self.groups.contains(group)) {
-            return true;
-        }
-        let OnTimeout::Escalate(further) = &requirement.on_timeout else { return false };
-        let asked = !matches!(call.state, CallState::Pending { escalated: false, .. });
-        asked && further.iter().any(|group| self.groups.contains(group))
-    }
 }
 
 /// Reads a column that holds something with a text form.

@@ -3,7 +3,8 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{Store, StoreError};
+use super::visible::visible;
+use super::{Sight, Store, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{CallId, Digest, Millis};
 
@@ -49,6 +50,8 @@ pub struct EntryFilter {
     pub tool: Option<String>,
     /// This call.
     pub call: Option<CallId>,
+    /// Only what this sight reaches: entries about calls within it, and those that concern nobody else.
+    pub sight: Sight,
     /// Only numbers below this one: the last number of the page before.
     pub below: Option<i64>,
     /// How many at most.
@@ -137,14 +140,20 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn entries(&self, filter: EntryFilter) -> Result<Vec<StoredEntry>, StoreError> {
-        let sql = "SELECT seq, at, kind, call_id, agent, upstream, tool, reviewer_id, body, leaf FROM entries
+        const SQL: &str = concat!(
+            "SELECT seq, at, kind, call_id, agent, upstream, tool, reviewer_id, body, leaf FROM entries
                    WHERE ($1 IS NULL OR at >= $1) AND ($2 IS NULL OR at < $2)
                      AND ($3 IS NULL OR kind = $3 OR (substr($3, -1) = '.' AND substr(kind, 1, length($3)) = $3))
                      AND ($4 IS NULL OR agent = $4) AND ($5 IS NULL OR reviewer_id = $5)
                      AND ($6 IS NULL OR tool = $6) AND ($7 IS NULL OR call_id = $7)
                      AND ($8 IS NULL OR seq < $8)
-                   ORDER BY seq DESC LIMIT $9";
-        let rows = sqlx::query(sql)
+                     AND ($10 IS NULL OR CASE WHEN EXISTS (SELECT 1 FROM calls c WHERE c.id = entries.call_id)
+                          THEN EXISTS (SELECT 1 FROM calls c WHERE c.id = entries.call_id AND ",
+            visible!("$10"),
+            ") ELSE reviewer_id IS NULL OR reviewer_id = $11 END)
+                   ORDER BY seq DESC LIMIT $9"
+        );
+        let rows = sqlx::query(SQL)
             .bind(filter.from.map(|at| at.0))
             .bind(filter.until.map(|at| at.0))
             .bind(filter.kind)
@@ -154,9 +163,20 @@ impl Store {
             .bind(filter.call.map(|id| id.to_string()))
             .bind(filter.below)
             .bind(i64::from(filter.limit))
+            .bind(filter.sight.groups()?)
+            .bind(filter.sight.person())
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(entry).collect()
+    }
+
+    /// How many entries the log has.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn log_size(&self) -> Result<u64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM entries").fetch_one(self.readers()).await?;
+        Ok(last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0))
     }
 
     /// The kinds of entries about one call, in order: what proves that a step was logged.

@@ -13,6 +13,7 @@ mod open;
 mod outbox;
 mod people;
 mod row;
+mod visible;
 mod writer;
 
 use std::future::Future;
@@ -25,12 +26,13 @@ use sqlx::SqlitePool;
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use identity::{
-    Agent, ApiToken, Bar, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles,
-    SessionRow, SignIn,
+    Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
+    SignIn,
 };
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
+pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 
 use crate::call::{CallId, Millis};
@@ -87,7 +89,7 @@ pub enum StoreError {
 }
 
 /// A boxed future that lives as long as what it borrows.
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The database of one data folder. Clones share it.
 #[derive(Clone, Debug)]

@@ -145,7 +145,7 @@ impl Tx<'_> {
     }
 }
 
-fn bad(table: &'static str, row: impl ToString, column: &'static str, problem: impl ToString) -> StoreError {
+fn bad(table: &'static str, row: &dyn ToString, column: &'static str, problem: &dyn ToString) -> StoreError {
     StoreError::BadRow { table, row: row.to_string(), column, problem: problem.to_string() }
 }
 
@@ -154,8 +154,8 @@ fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
     let (kind, call): (String, String) = (row.try_get("kind")?, row.try_get("call_id")?);
     Ok(Notice {
         id,
-        kind: kind.parse().map_err(|e| bad("outbox", id, "kind", e))?,
-        call: call.parse().map_err(|e| bad("outbox", id, "call_id", e))?,
+        kind: kind.parse().map_err(|e| bad("outbox", &id, "kind", &e))?,
+        call: call.parse().map_err(|e| bad("outbox", &id, "call_id", &e))?,
         at: Millis(row.try_get("created_at")?),
     })
 }
@@ -186,7 +186,7 @@ impl Store {
             Box::pin(async move {
                 let now = tx.now();
                 let sql = "INSERT INTO mails (notice_id, reviewer_id, call_id, created_at, state, due_at, changed_at)
-                           SELECT $1, value, $2, $3, 'queued', $3, $4 FROM json_each($5)
+                           SELECT $1, value, $2, $3, 'queued', $3, $4 FROM json_each($5) WHERE true
                            ON CONFLICT DO NOTHING";
                 sqlx::query(sql)
                     .bind(notice.id)
@@ -248,7 +248,7 @@ impl Store {
                        min(m.due_at) AS due,
                        (SELECT max(s.changed_at) FROM mails s WHERE s.reviewer_id = m.reviewer_id AND s.state = 'sent')
                            AS last_mail
-                   FROM mails m WHERE m.state = 'queued' GROUP BY m.reviewer_id, m.message ORDER BY first";
+                   FROM mails m WHERE m.state = 'queued' GROUP BY m.reviewer_id, m.message ORDER BY first, m.reviewer_id";
         let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
         rows.iter()
             .map(|row| {
@@ -273,6 +273,18 @@ impl Store {
                         + (SELECT count(*) FROM outbox WHERE state = 'queued')";
         let count: i64 = sqlx::query_scalar(sql).fetch_one(self.readers()).await?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Since when the oldest notice waits to be mailed, and how many wait; `None` if none does.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn oldest_waiting_mail(&self) -> Result<Option<(Millis, u64)>, StoreError> {
+        let sql = "SELECT min(o.created_at), count(*) FROM outbox o
+                   WHERE o.state = 'queued'
+                      OR EXISTS (SELECT 1 FROM mails m WHERE m.notice_id = o.id AND m.state IN ('queued', 'sending'))";
+        let (since, count): (Option<i64>, i64) = sqlx::query_as(sql).fetch_one(self.readers()).await?;
+        Ok(since.map(|since| (Millis(since), u64::try_from(count).unwrap_or(0))))
     }
 
     /// Claims a group's rows, oldest first, at most `most`: until `lease` ends nobody else mails them. `name` makes the
@@ -382,19 +394,19 @@ async fn set_notice(tx: &mut Tx<'_>, id: i64, state: &'static str) -> Result<(),
 
 fn reviewer(row: &SqliteRow) -> Result<ReviewerId, StoreError> {
     let id: String = row.try_get("reviewer_id")?;
-    id.parse().map_err(|e| bad("mails", &id, "reviewer_id", e))
+    id.parse().map_err(|e| bad("mails", &id, "reviewer_id", &e))
 }
 
 async fn settle(tx: &mut Tx<'_>, to: ReviewerId, notice: Notice, how: Settled) -> Result<(), StoreError> {
     let now = tx.now();
     let (state, due, uncounted, message, why) = match &how {
         Settled::Sent => ("sent", now, false, None, None),
-        Settled::Superseded => ("superseded", now, false, None, None),
+        Settled::Superseded => ("superseded", now, true, None, None),
         Settled::Again { at, reached, why } => ("queued", *at, !reached, None, Some(why)),
         Settled::Alone { message, why } => ("queued", now, false, Some(message), Some(why)),
         Settled::Failed { why, .. } => ("failed", now, false, None, Some(why)),
     };
-    // An attempt that never reached the server leaves no trace: its notices may join other mails again.
+    // What never reached the server leaves no trace: its notices may join other mails again.
     let sql = "UPDATE mails SET state = $1, due_at = $2, lease_until = NULL, changed_at = $3, why = coalesce($4, why),
                    attempts = attempts - $5,
                    message = CASE WHEN $5 AND attempts = 1 THEN NULL ELSE coalesce($6, message) END

@@ -54,15 +54,19 @@ fn person(row: &SqliteRow) -> Result<Person, StoreError> {
 }
 
 impl Store {
-    /// Everybody who may be mailed: accounts that are not disabled.
+    /// Everybody who may be mailed: accounts that are not disabled. A damaged row is logged and left out, so that it
+    /// keeps nobody else from being told.
     ///
     /// # Errors
-    /// The database does not answer, or a row is damaged.
+    /// The database does not answer.
     pub async fn people_enabled(&self) -> Result<Vec<Person>, StoreError> {
         let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
                    WHERE disabled_at IS NULL ORDER BY id";
         let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
-        rows.iter().map(person).collect()
+        let readable = |person: Result<Person, StoreError>| {
+            person.inspect_err(|error| tracing::error!(%error, "a reviewer cannot be mailed")).ok()
+        };
+        Ok(rows.iter().map(person).filter_map(readable).collect())
     }
 }
 

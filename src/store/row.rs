@@ -11,7 +11,7 @@ use crate::call::{
 
 /// Every column of a call, its parameters, votes and answer, in one row; what follows chooses the rows.
 macro_rules! select_calls {
-    ($which:literal) => {
+    ($which:expr) => {
         concat!(
             "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",

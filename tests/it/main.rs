@@ -4,6 +4,8 @@
 mod approvals;
 mod browser;
 mod components;
+mod gateway;
+mod house;
 mod notify;
 mod support;
 mod upstream;

@@ -7,7 +7,7 @@ use super::{Kind, Limits, Node, Span, cut_elements, cut_member, push_pointer, qu
 use super::{read_strict, splice};
 
 /// Fails unless both trees say the same; `serde_json` is the second opinion.
-pub(super) fn assert_same(ours: &Node<'_>, theirs: &Value) {
+pub(crate) fn assert_same(ours: &Node<'_>, theirs: &Value) {
     match (&ours.kind, theirs) {
         (Kind::Null, Value::Null) => {}
         (Kind::Bool(a), Value::Bool(b)) => assert_eq!(a, b),

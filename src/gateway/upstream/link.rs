@@ -161,7 +161,9 @@ impl Link {
         }
     }
 
-    pub(super) fn is_http(&self) -> bool {
+    /// Whether it goes over HTTP, where closing the connection takes a stateless request back.
+    #[must_use]
+    pub fn is_http(&self) -> bool {
         matches!(self.kind, Kind::Http(_))
     }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::queue::Queue;
-use super::tree::{CodeLine, Tree};
+use super::tree::{CodeLine, Row, Tree};
 use super::{Chrome, Severity, State, Text, Time, Verdict};
 
 /// The page of one call, with the queue beside it on wide screens.
@@ -205,6 +205,18 @@ pub enum OnTimeout {
     Approve,
 }
 
+impl OnTimeout {
+    /// As it ends the sentence "Expires in 12 min, then …".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Reject => "it does not run",
+            Self::Escalate => "further reviewers are asked",
+            Self::Approve => "it runs in the policy’s name",
+        }
+    }
+}
+
 /// Something the agent says of itself; always quoted and marked as its claim.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -251,6 +263,14 @@ pub struct Read {
     pub at: Time,
     /// What came back.
     pub answer: ReadAnswer,
+}
+
+impl Read {
+    /// Whether the answer is not back yet.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        matches!(self.answer, ReadAnswer::Loading)
+    }
 }
 
 /// What a context read brought.
@@ -309,6 +329,34 @@ pub enum EventKind {
     Alarm,
 }
 
+impl EventKind {
+    /// Its class.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Done => "good",
+            Self::Stopped => "stop",
+            Self::Alarm => "alarm",
+        }
+    }
+
+    /// Its icon in the sprite.
+    #[must_use]
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::Plain => "clock",
+            Self::Approve => "check",
+            Self::Reject => "cross",
+            Self::Done => "done",
+            Self::Stopped => "stopped",
+            Self::Alarm => "high",
+        }
+    }
+}
+
 /// What the tool answered.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -357,6 +405,18 @@ impl Decision {
     #[must_use]
     pub fn needs_reason(&self) -> bool {
         self.critical || self.require_reason
+    }
+
+    /// Whether the mail's link prepared a yes.
+    #[must_use]
+    pub fn prepares_approve(&self) -> bool {
+        self.prepared == Some(Verdict::Approve)
+    }
+
+    /// Whether the mail's link prepared a no.
+    #[must_use]
+    pub fn prepares_reject(&self) -> bool {
+        self.prepared == Some(Verdict::Reject)
     }
 }
 

@@ -32,6 +32,12 @@ pub struct HistoryFilter {
 }
 
 impl HistoryFilter {
+    /// Whether this state alone is shown.
+    #[must_use]
+    pub fn is_state(&self, state: &State) -> bool {
+        self.state == Some(*state)
+    }
+
     /// Whether everything is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {

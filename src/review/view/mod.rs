@@ -16,6 +16,9 @@ pub mod text;
 pub mod time;
 pub mod tree;
 
+#[cfg(test)]
+mod fixtures;
+
 pub use text::{Piece, Text};
 pub use time::Time;
 
@@ -32,11 +35,25 @@ pub struct Chrome {
     pub person: Option<Person>,
     /// Things that everybody must know, above the page's content.
     pub banners: Vec<Banner>,
+    /// The server's time, so that countdowns do not depend on the reader's clock.
+    pub now: Time,
     /// Whether the page connects to `/live`. Pages without a person never do.
     pub live: bool,
 }
 
 impl Chrome {
+    /// The title with what hides in it made visible: a browser's tab has no badges.
+    #[must_use]
+    pub fn shown_title(&self) -> String {
+        Text::new(&self.title).flat()
+    }
+
+    /// Whether this entry of the top bar is the current one.
+    #[must_use]
+    pub fn is(&self, nav: Nav) -> bool {
+        self.nav == nav
+    }
+
     /// The form token of the person who is signed in; empty without one.
     #[must_use]
     pub fn csrf(&self) -> &str {
@@ -133,6 +150,12 @@ impl Severity {
         }
     }
 
+    /// Whether a list of decided calls mentions it.
+    #[must_use]
+    pub fn is_notable(self) -> bool {
+        self >= Self::High
+    }
+
     /// Whether the extra step is asked for.
     #[must_use]
     pub fn is_critical(self) -> bool {
@@ -219,6 +242,33 @@ impl State {
         }
     }
 
+    /// Its icon in the sprite.
+    #[must_use]
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::Pending | Self::Expired | Self::Lapsed => "clock",
+            Self::Approved => "check",
+            Self::Rejected => "cross",
+            Self::Cancelled | Self::Revoked => "stopped",
+            Self::Releasing => "run",
+            Self::Executed => "done",
+            Self::ToolError => "high",
+            Self::OutcomeUnknown => "unknown",
+        }
+    }
+
+    /// Its colour, as a class.
+    #[must_use]
+    pub fn tone(self) -> &'static str {
+        match self {
+            Self::Pending | Self::Approved | Self::Releasing => "open",
+            Self::Executed => "good",
+            Self::ToolError => "warn",
+            Self::OutcomeUnknown => "alarm",
+            Self::Rejected | Self::Expired | Self::Cancelled | Self::Lapsed | Self::Revoked => "stop",
+        }
+    }
+
     /// Reads the name as in the API; `None` for anything else.
     #[must_use]
     pub fn from_slug(slug: &str) -> Option<Self> {
@@ -233,6 +283,14 @@ pub enum Verdict {
     Approve,
     /// Do not run it.
     Reject,
+}
+
+impl Verdict {
+    /// Whether it is a yes.
+    #[must_use]
+    pub fn is_approve(self) -> bool {
+        self == Self::Approve
+    }
 }
 
 /// Links to the neighbouring pages of a list; both `None` on a single page.

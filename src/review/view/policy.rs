@@ -87,6 +87,17 @@ impl Ruling {
         }
     }
 
+    /// Its icon in the sprite.
+    #[must_use]
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::Allow => "run",
+            Self::Ask => "person",
+            Self::Deny => "stopped",
+            Self::Hide => "hidden",
+        }
+    }
+
     /// The word as shown.
     #[must_use]
     pub fn word(self) -> &'static str {

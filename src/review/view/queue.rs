@@ -43,6 +43,14 @@ pub struct Queue {
     pub paging: Paging,
 }
 
+impl Queue {
+    /// Whether this is the call that stands open beside the list.
+    #[must_use]
+    pub fn is_selected(&self, item: &QueueItem) -> bool {
+        self.selected.as_ref() == Some(&item.id)
+    }
+}
+
 /// A way from the summary to one call.
 #[derive(Debug, Clone)]
 pub struct Pointer {

@@ -95,6 +95,20 @@ impl From<String> for Text {
     }
 }
 
+/// A number with commas between groups of three digits: `48,211`. (Templates pass by reference.)
+#[must_use]
+pub fn grouped(number: &u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 fn has_ascii_letter(word: &str) -> bool {
     word.bytes().any(|b| b.is_ascii_alphabetic())
 }
@@ -153,6 +167,14 @@ mod tests {
     fn a_foreign_letter_within_a_word_is_named_but_a_foreign_word_is_not() {
         assert_eq!(Text::new("p\u{430}ypal").flat(), "p\u{430}⟦U+0430⟧ypal");
         assert!(!Text::new("user Иван").has_badges());
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            [0, 999, 1000, 48_211, 1_000_000].each_ref().map(grouped),
+            ["0", "999", "1,000", "48,211", "1,000,000"].map(str::to_owned)
+        );
     }
 
     #[test]

@@ -22,6 +22,17 @@ pub enum Brackets {
     Array,
 }
 
+impl Brackets {
+    /// "object of 2", "array of 1".
+    #[must_use]
+    pub fn words(self, len: &usize) -> String {
+        match self {
+            Self::Object => format!("object of {len}"),
+            Self::Array => format!("list of {len}"),
+        }
+    }
+}
+
 /// The kinds of leaf: each has its own colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -35,6 +46,26 @@ pub enum Kind {
     Secret,
     /// `{}` or `[]`.
     Empty,
+}
+
+impl Kind {
+    /// Its class.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Word => "word",
+            Self::Secret => "secret",
+            Self::Empty => "nothing",
+        }
+    }
+
+    /// Whether its value is masked.
+    #[must_use]
+    pub fn is_secret(self) -> bool {
+        self == Self::Secret
+    }
 }
 
 /// One row of the tree.
@@ -90,6 +121,26 @@ pub struct CodeLine {
     pub comma: bool,
     /// What is wrong with this line ("key given twice"), shown at its end.
     pub note: Option<String>,
+}
+
+impl CodeLine {
+    /// Levels of indentation that the style knows; deeper lines hang as the deepest.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.indent.min(12)
+    }
+
+    /// The blanks before it, so that what is copied stays indented.
+    #[must_use]
+    pub fn blanks(&self) -> String {
+        "  ".repeat(self.indent)
+    }
+
+    /// The class of its value.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        self.kind.map_or("brackets", Kind::slug)
+    }
 }
 
 impl Tree {

@@ -23,6 +23,8 @@ pub struct Behaviour {
     pub stall: bool,
     /// A connection is closed before its greeting.
     pub close: bool,
+    /// Whoever hands mails over must sign in with this user and password.
+    pub credentials: Option<(String, String)>,
 }
 
 #[derive(Default)]
@@ -32,11 +34,18 @@ struct State {
     connections: u32,
 }
 
+/// What tests wait for.
+#[derive(Default)]
+struct Count {
+    mails: usize,
+    stalled: usize,
+}
+
 /// The server. Dropping it ends it.
 pub struct SmtpSink {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    arrived: Arc<watch::Sender<usize>>,
+    arrived: Arc<watch::Sender<Count>>,
     tasks: JoinSet<()>,
 }
 
@@ -57,7 +66,7 @@ impl SmtpSink {
         let mut sink = Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             state: Arc::default(),
-            arrived: Arc::new(watch::Sender::new(0)),
+            arrived: Arc::default(),
             tasks: JoinSet::new(),
         };
         sink.up().await;
@@ -67,11 +76,6 @@ impl SmtpSink {
     /// The port, the same after going down and up again.
     pub fn port(&self) -> u16 {
         self.address.port()
-    }
-
-    /// As placet.toml names it.
-    pub fn url(&self) -> String {
-        format!("smtp://{}", self.address)
     }
 
     /// Refuses connections from now on.
@@ -111,12 +115,17 @@ impl SmtpSink {
 
     /// Returns when at least so many mails were taken.
     pub async fn has(&self, mails: usize) -> Vec<Received> {
-        self.arrived.subscribe().wait_for(|count| *count >= mails).await.expect("the sender lives");
+        self.arrived.subscribe().wait_for(|count| count.mails >= mails).await.expect("the sender lives");
         self.mails()
+    }
+
+    /// Returns when a mail was received that is not answered.
+    pub async fn stalls(&self) {
+        self.arrived.subscribe().wait_for(|count| count.stalled > 0).await.expect("the sender lives");
     }
 }
 
-async fn session(stream: TcpStream, state: &Mutex<State>, arrived: &watch::Sender<usize>) -> std::io::Result<()> {
+async fn session(stream: TcpStream, state: &Mutex<State>, arrived: &watch::Sender<Count>) -> std::io::Result<()> {
     let close = {
         let mut state = state.lock().unwrap();
         state.connections += 1;
@@ -130,6 +139,8 @@ async fn session(stream: TcpStream, state: &Mutex<State>, arrived: &watch::Sende
     write.write_all(b"220 sink.test ESMTP\r\n").await?;
     let mut mail = Received { from: String::new(), to: Vec::new(), raw: String::new() };
     let mut line = String::new();
+    let credentials = state.lock().unwrap().behaviour.credentials.clone();
+    let mut signed_in = credentials.is_none();
     loop {
         line.clear();
         if lines.read_line(&mut line).await? == 0 {
@@ -138,7 +149,14 @@ async fn session(stream: TcpStream, state: &Mutex<State>, arrived: &watch::Sende
         let command = line.trim_end();
         let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match verb.as_str() {
+            "EHLO" | "HELO" if credentials.is_some() => "250-sink.test\r\n250-AUTH PLAIN\r\n250 8BITMIME",
             "EHLO" | "HELO" => "250-sink.test\r\n250 8BITMIME",
+            "AUTH" => {
+                let given = base64(command.rsplit(' ').next().unwrap_or_default());
+                signed_in = credentials.as_ref().is_some_and(|(user, word)| given == format!("\0{user}\0{word}"));
+                if signed_in { "235 welcome" } else { "535 5.7.8 who are you" }
+            }
+            "MAIL" | "RCPT" | "DATA" if !signed_in => "530 5.7.0 sign in first",
             "MAIL" => {
                 mail = Received { from: address(command), to: Vec::new(), raw: String::new() };
                 "250 sender ok"
@@ -160,6 +178,7 @@ async fn session(stream: TcpStream, state: &Mutex<State>, arrived: &watch::Sende
                 mail.raw = content(&mut lines).await?;
                 let behaviour = state.lock().unwrap().behaviour.clone();
                 if behaviour.stall {
+                    arrived.send_modify(|count| count.stalled += 1);
                     std::future::pending::<()>().await;
                 }
                 if behaviour.refused_text.is_some_and(|text| mail.text().contains(&text)) {
@@ -176,7 +195,7 @@ async fn session(stream: TcpStream, state: &Mutex<State>, arrived: &watch::Sende
         write.write_all(format!("{answer}\r\n").as_bytes()).await?;
         if answer == "250 taken" {
             // Told after the answer, so that a test that goes on does not cut the conversation.
-            arrived.send_modify(|count| *count += 1);
+            arrived.send_modify(|count| count.mails += 1);
         }
         if verb == "QUIT" {
             return Ok(());
@@ -205,13 +224,6 @@ impl Received {
     pub fn header(&self, name: &str) -> Option<String> {
         let (head, _) = self.raw.split_once("\r\n\r\n")?;
         header_of(head, name).map(|value| decode_words(&value))
-    }
-
-    /// The names of all headers, in order.
-    pub fn header_names(&self) -> Vec<String> {
-        let head = self.raw.split("\r\n\r\n").next().unwrap_or_default();
-        let starts = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
-        starts.filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned()).collect()
     }
 
     /// The text/plain part, decoded.

@@ -1,0 +1,5 @@
+//! What a call would do, told from the call itself and never from the agent's words: pure, and over `call` only.
+
+mod embedded;
+pub mod tree;
+pub mod trickery;

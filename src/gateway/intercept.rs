@@ -1,0 +1,318 @@
+//! What becomes of each message: passed through, filtered, denied, or held for people to decide.
+//!
+//! Only `tools/call` is ever held. Every other method is allowed or denied by name; `tools/list` is shown without
+//! what the agent may not use. What is ruled is what the strictly read body says, never a header.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use tokio::sync::oneshot;
+
+use super::context::Context;
+use super::envelope::{Id, Kind, Message};
+use super::error::{DENIED, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, RpcError};
+use super::hold::{self, Asked};
+use super::list::{self, View};
+use super::relay::{self, Edit};
+use super::reply::To;
+use super::respond::Reply;
+use super::{meta, reads, stateless, wait};
+use crate::approvals::{How, NewCall};
+use crate::call::arguments::Arguments;
+use crate::call::json::{Limits, Node, read_strict};
+use crate::call::{Requirement, Risk, ToolName};
+use crate::in_force::Loaded;
+use crate::policy::{self, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::telemetry::{self, Ruled};
+
+/// Decides what becomes of a message.
+pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
+    match &message.kind {
+        Kind::Response => relay::pass(context, message).await,
+        Kind::Notification { method } => notification(context, message, method).await,
+        Kind::Request { id, method } if method == "tools/call" => call(context, message, id).await,
+        Kind::Request { id, method } => {
+            let loaded = context.gateway.policy();
+            if let MethodRuling::Deny { rule, reason } = loaded.policy.rule_method(method) {
+                log_denied(context, &rule, Some(method), None).await;
+                let error = RpcError::answer(DENIED, denied_method(method, reason.as_deref()));
+                return Reply::error(&id.text, &error);
+            }
+            let edit = (method == "tools/list").then(|| filter_list(context, id, loaded));
+            relay::request(context, message, id, edit, None, None).await
+        }
+    }
+}
+
+/// What is said of a method that the policy denies.
+pub fn denied_method(method: &str, reason: Option<&str>) -> String {
+    let why = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    format!("The policy here does not allow {method}{why}. Nothing was run; do not send it again.")
+}
+
+async fn notification(context: &Arc<Context>, message: &Message<'_>, method: &str) -> Reply {
+    if method == "tools/call" {
+        let error = RpcError::bad(INVALID_REQUEST, "tools/call needs an id. Nothing was run; send it as a request.");
+        return Reply::error("null", &error);
+    }
+    if method == "notifications/cancelled"
+        && let Some(session) = context.session()
+        && let Some(id) = message.param("requestId").and_then(|id| Id::read(message.doc, id))
+        && session.cancel(&id)
+    {
+        return Reply::Accepted;
+    }
+    if let MethodRuling::Deny { rule, .. } = context.gateway.policy().policy.rule_method(method) {
+        log_denied(context, &rule, Some(method), None).await;
+        return Reply::Accepted;
+    }
+    relay::pass(context, message).await
+}
+
+/// Cuts out of a list what the agent may not use, and remembers the tools as the upstream lists them.
+fn filter_list(context: &Arc<Context>, id: &Id, loaded: Arc<Loaded>) -> Edit {
+    let (context, id) = (Arc::clone(context), id.text.clone());
+    Box::new(move |answer| {
+        if let Ok(doc) = read_strict(&answer, &list::LIMITS)
+            && let Some(result) = doc.root().get("result")
+        {
+            context.upstream.note_tools(doc.slice(result.span));
+        }
+        let (policy, name) = (&loaded.policy, context.upstream.name());
+        let view = View {
+            lists: &|tool| policy.lists(name, tool),
+            offers_wait: policy.may_hold(name),
+            marks_private: context.is_stateless(),
+        };
+        match list::edit(&answer, &view) {
+            Ok(None) => answer,
+            Ok(Some(edited)) => edited.into(),
+            Err(why) => {
+                tracing::warn!(upstream = %name, %why, "a list of tools cannot be filtered, so it was not shown");
+                relay::unusable(&id, "The list of tools", &why)
+            }
+        }
+    })
+}
+
+/// A `tools/call`, read.
+struct Call<'m> {
+    id: &'m Id,
+    tool: ToolName,
+    params: &'m Node<'m>,
+    arguments: Option<&'m Node<'m>>,
+    to: To,
+}
+
+impl<'m> Call<'m> {
+    fn read(context: &Context, message: &Message<'m>, id: &'m Id) -> Result<Self, Reply> {
+        let to = To { id: id.text.clone(), era: context.era() };
+        let invalid = |why: &str| {
+            let error = RpcError::answer(INVALID_PARAMS, format!("{why} Nothing was run."));
+            Err(Reply::error(&id.text, &error))
+        };
+        let Some((params, name)) = message.params.and_then(|p| Some((p, p.get("name")?.as_str()?))) else {
+            return invalid("tools/call needs the tool's name as the string parameter \"name\".");
+        };
+        let Ok(tool) = ToolName::new(name) else {
+            return Err(Reply::message(to.unknown_tool(&name.chars().take(100).collect::<String>())));
+        };
+        let arguments = params.get("arguments");
+        if let Some(arguments) = arguments {
+            if arguments.as_object().is_none() {
+                return invalid("The arguments of a tool are a JSON object, or left out.");
+            }
+            let (size, most) = (arguments.span.end - arguments.span.start, Limits::default().max_bytes);
+            if size > most {
+                let message = format!("The arguments are larger than the limit of {most} bytes. Nothing was run.");
+                let error = RpcError::bad(INVALID_REQUEST, message).status(StatusCode::PAYLOAD_TOO_LARGE);
+                return Err(Reply::error(&id.text, &error));
+            }
+        }
+        Ok(Self { id, tool, params, arguments, to })
+    }
+}
+
+/// Rules a tool call and does what the ruling says.
+async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
+    let call = match Call::read(context, message, id) {
+        Ok(call) => call,
+        Err(refused) => return refused,
+    };
+    let loaded = context.gateway.policy();
+    let (policy, upstream) = (&loaded.policy, context.upstream.name());
+    if call.tool.as_str() == list::WAIT && policy.may_hold(upstream) {
+        return wait::wait(context, Asked::new(context, message, id), call.to, call.arguments).await;
+    }
+    let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments };
+    match policy.rule(&asked) {
+        Ruling::Deny { rule, hidden: true, .. } => {
+            telemetry::ruled(Ruled::Denied);
+            log_denied(context, &rule, None, Some(&call.tool)).await;
+            Reply::message(call.to.unknown_tool(call.tool.as_str()))
+        }
+        Ruling::Deny { rule, reason, hidden: false } => {
+            telemetry::ruled(Ruled::Denied);
+            log_denied(context, &rule, None, Some(&call.tool)).await;
+            Reply::message(call.to.denied(reason.as_deref()))
+        }
+        Ruling::Allow { rule, risk } => match reserve(context, policy, &asked).await {
+            Err(retry_at) => Reply::message(call.to.limited(retry_at)),
+            Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
+        },
+        Ruling::RequireApproval { rule, requirement } => match reserve(context, policy, &asked).await {
+            Err(retry_at) => Reply::message(call.to.limited(retry_at)),
+            Ok(reserved) => held(context, message, call, policy, rule, *requirement, reserved).await,
+        },
+    }
+}
+
+struct Allowed<'a> {
+    policy: &'a Policy,
+    rule: String,
+    risk: Option<Risk>,
+    reserved: Reservation,
+}
+
+/// Forwards a call that needs nobody. The log has it before the upstream does; for a tool that only reads, before
+/// the agent has the answer.
+async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>, ruled: Allowed<'_>) -> Reply {
+    let entry = context
+        .entry("call.allowed")
+        .tool(&call.tool)
+        .with("rule", ruled.rule)
+        .with("policy", ruled.policy.version().to_string());
+    let store = context.gateway.parts().store.clone();
+    let gate = if ruled.risk == Some(Risk::Read) {
+        let (logged, gate) = oneshot::channel();
+        context.gateway.tasks().spawn("log_allowed", async move {
+            // Who no longer waits for the answer need not hear of the log.
+            let _ =
+                logged.send(store.append(entry).await.map_err(|error| not_logged(&error, "The result is withheld")));
+        });
+        Some(gate)
+    } else {
+        if let Err(error) = store.append(entry).await {
+            context.gateway.parts().policy.counters().give_back(ruled.reserved);
+            return Reply::error(&call.id.text, &not_logged(&error, "Nothing was run"));
+        }
+        None
+    };
+    let id = call.id.text.clone();
+    let edit: Edit = Box::new(move |answer| match meta::strip(&answer) {
+        Ok(None) => answer,
+        Ok(Some(stripped)) => stripped.into(),
+        Err(why) => relay::unusable(&id, "The tool ran, but its result", &why),
+    });
+    telemetry::ruled(Ruled::Allowed);
+    let policy = Arc::clone(&context.gateway.parts().policy);
+    let unsent = Box::new(move || policy.counters().give_back(ruled.reserved));
+    relay::request(context, message, call.id, Some(edit), gate, Some(unsent)).await
+}
+
+/// Hands a call over to people, or joins the same call that they have already.
+async fn held(
+    context: &Arc<Context>,
+    message: &Message<'_>,
+    call: Call<'_>,
+    policy: &Policy,
+    rule: String,
+    requirement: Requirement,
+    reserved: Reservation,
+) -> Reply {
+    let start = call.params.span.start;
+    let arguments = call.arguments.map(|node| Arguments::from_node(message.doc, node)).transpose();
+    let Ok(arguments) = arguments else {
+        return Reply::error(&call.id.text, &RpcError::answer(INVALID_PARAMS, "The arguments must be an object."));
+    };
+    let new = NewCall {
+        agent: context.caller(),
+        upstream: context.upstream.name().clone(),
+        upstream_config: context.upstream.config_hash(),
+        tool_schema: context.upstream.tool(call.tool.as_str()).map(|tool| tool.digest),
+        tool: call.tool,
+        params: message.doc.slice(call.params.span).to_owned(),
+        arguments_at: call.arguments.map(|node| (node.span.start - start, node.span.end - start)),
+        canonical_arguments: arguments.map_or("{}".to_owned(), |arguments| arguments.canonical()),
+        headers: stateless::call_parameters(&context.headers),
+        policy: policy.version(),
+        rule,
+        requirement,
+        era: context.era(),
+        client: context.client(),
+    };
+    let (context, to, asked) = (Arc::clone(context), call.to, Asked::new(context, message, call.id));
+    let (done, reply) = oneshot::channel();
+    // In a task of its own: a caller that leaves in this very moment must not leave half of it undone.
+    context.gateway.clone().tasks().spawn("submit", async move {
+        let _ = done.send(submit(&context, new, asked, to, reserved).await);
+    });
+    reply.await.unwrap_or_else(|_| Reply::error("null", &RpcError::answer(INTERNAL, "Placet is stopping.")))
+}
+
+async fn submit(context: &Arc<Context>, new: NewCall, asked: Asked, to: To, reserved: Reservation) -> Reply {
+    let give_back = || context.gateway.parts().policy.counters().give_back(reserved);
+    match context.gateway.approvals().submit(new).await {
+        Ok(submitted) => {
+            match submitted.how {
+                How::New => {
+                    telemetry::ruled(Ruled::Held);
+                    reads::start(context, &submitted.call);
+                }
+                // Coming back for a call is not calling once more.
+                How::Joined => give_back(),
+            }
+            hold::hold(context, asked, to, submitted).await
+        }
+        Err(error) => {
+            give_back();
+            tracing::warn!(%error, "a call was not held");
+            Reply::message(to.not_submitted(&error))
+        }
+    }
+}
+
+/// Takes the call's quota, or says when there is some again.
+async fn reserve(
+    context: &Context,
+    policy: &Policy,
+    call: &policy::Call<'_>,
+) -> Result<Reservation, crate::call::Millis> {
+    let who = LimitScope { agent: context.agent.id, upstream: call.upstream, tool: call.tool };
+    let now = context.gateway.clock().now();
+    let taken = context.gateway.parts().policy.counters().reserve(&policy.limits(call), &who, now);
+    match taken {
+        Ok(reservation) => Ok(reservation),
+        Err(exceeded) => {
+            telemetry::ruled(Ruled::Limited);
+            let entry = context.entry("call.limited").with("rule", exceeded.rule);
+            let entry = ToolName::new(call.tool).map_or(entry.clone(), |tool| entry.tool(&tool));
+            append(context, entry).await;
+            Err(exceeded.retry_at)
+        }
+    }
+}
+
+async fn log_denied(context: &Context, rule: &str, method: Option<&str>, tool: Option<&ToolName>) {
+    let mut entry = context.entry(if tool.is_some() { "call.denied" } else { "method.denied" }).with("rule", rule);
+    if let Some(tool) = tool {
+        entry = entry.tool(tool);
+    }
+    if let Some(method) = method {
+        entry = entry.with("method", method.chars().take(100).collect::<String>());
+    }
+    append(context, entry).await;
+}
+
+/// Logs what was refused. If the log takes nothing, the refusal stands all the same.
+async fn append(context: &Context, entry: crate::audit::Entry) {
+    if let Err(error) = context.gateway.parts().store.append(entry).await {
+        tracing::error!(%error, "a refused call was not logged");
+    }
+}
+
+fn not_logged(error: &dyn std::fmt::Display, consequence: &str) -> RpcError {
+    tracing::error!(%error, "an allowed call was not logged");
+    let message = format!("Placet could not record this call. {consequence}; the operator finds the cause in the log.");
+    RpcError::answer(INTERNAL, message)
+}

@@ -1,0 +1,151 @@
+//! What the pages tell of the rest of the service: banners, and what agents may do.
+
+use std::sync::Arc;
+
+use crate::call::{Millis, OnTimeout, Requirement, UpstreamName, json};
+use crate::gateway::upstream::{KnownTool, Upstreams};
+use crate::in_force::{InForce, Loaded};
+use crate::policy::{Call, LimitUse, Policy, Ruling, Scope};
+use crate::review::view::policy::{self as page, Broken, Status, Tool};
+use crate::review::view::{Banner, Text, Time};
+use crate::review::{Overview, ToolsOverview};
+use crate::store::{BoxFuture, Store};
+
+/// Tells it from the policy in force and the upstreams as they are.
+#[derive(Debug)]
+pub struct Whole {
+    /// The policy in force.
+    pub policy: Arc<InForce>,
+    /// The servers behind.
+    pub upstreams: Upstreams,
+    /// The database.
+    pub store: Store,
+    /// How each upstream is reached, without secrets.
+    pub reached: Vec<(UpstreamName, String)>,
+    /// Whether mails leave at all.
+    pub mails: bool,
+}
+
+/// Mails that wait longer than this are told of: by then at least one attempt has failed.
+const LATE: std::time::Duration = std::time::Duration::from_secs(120);
+
+impl Overview for Whole {
+    fn banners(&self, now: Millis) -> BoxFuture<'_, Vec<Banner>> {
+        Box::pin(async move {
+            let mut banners = Vec::new();
+            if let Some(trouble) = self.policy.trouble() {
+                let problem = trouble.problems.lines().next().unwrap_or_default();
+                let since = Time::new(trouble.since.0, now.0);
+                banners.push(Banner::PolicyBroken { since, problem: Text::new(problem) });
+            }
+            if self.mails {
+                match self.store.oldest_waiting_mail().await {
+                    Ok(Some((since, waiting))) if now.since(since) > LATE => {
+                        banners.push(Banner::MailFailing { since: Time::new(since.0, now.0), waiting });
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::error!(%error, "the state of the mails could not be read"),
+                }
+            }
+            banners
+        })
+    }
+
+    fn tools(&self, now: Millis) -> BoxFuture<'_, Option<ToolsOverview>> {
+        Box::pin(async move {
+            let loaded = self.policy.loaded();
+            let upstreams = self.reached.iter().map(|(name, reached)| self.upstream(&loaded, name, reached)).collect();
+            let broken = self.policy.trouble().map(|trouble| Broken {
+                at: Time::new(trouble.since.0, now.0),
+                problems: trouble.problems.lines().map(Text::new).collect(),
+            });
+            Some(ToolsOverview {
+                file: self.policy.path().display().to_string(),
+                version: loaded.policy.version().short(),
+                loaded: loaded.at,
+                default: if loaded.policy.default_allows() { page::Ruling::Allow } else { page::Ruling::Deny },
+                broken,
+                upstreams,
+            })
+        })
+    }
+}
+
+impl Whole {
+    fn upstream(&self, loaded: &Loaded, name: &UpstreamName, reached: &str) -> page::Upstream {
+        let known = self.upstreams.get(name).map(|upstream| upstream.tools()).unwrap_or_default();
+        let tools: Vec<_> = known.iter().map(|tool| described(&loaded.policy, name, tool)).collect();
+        page::Upstream {
+            name: Text::new(name.as_str()),
+            reached: Text::new(reached),
+            status: if tools.is_empty() { Status::Idle } else { Status::Up },
+            tools: Some(tools).filter(|tools| !tools.is_empty()),
+        }
+    }
+}
+
+fn described(policy: &Policy, upstream: &UpstreamName, tool: &KnownTool) -> Tool {
+    let call = Call { upstream, tool: &tool.name, arguments: None };
+    let (ruling, words, rule) = match policy.rule(&call) {
+        Ruling::Allow { rule, .. } => (page::Ruling::Allow, "Runs at once.".to_owned(), rule),
+        Ruling::Deny { rule, hidden: true, .. } => {
+            (page::Ruling::Hide, "Refused, and agents do not see it.".to_owned(), rule)
+        }
+        Ruling::Deny { rule, reason, .. } => {
+            let why = reason.map(|reason| format!(" {reason}")).unwrap_or_default();
+            (page::Ruling::Deny, format!("Refused.{why}"), rule)
+        }
+        Ruling::RequireApproval { rule, requirement } => (page::Ruling::Ask, asks(&requirement), rule),
+    };
+    Tool {
+        name: Text::new(&tool.name),
+        ruling,
+        words: Text::new(&words),
+        limits: policy.limits(&call).iter().map(limit).collect(),
+        rule: Text::new(&rule),
+        description: description(&tool.json).map(|text| Text::new(&text)),
+    }
+}
+
+/// The upstream's own words about its tool, shortened: a claim, not a fact.
+fn description(tool: &str) -> Option<String> {
+    let document = json::read_strict(tool.as_bytes(), &json::Limits::default()).ok()?;
+    let text = document.root().get("description")?.as_str()?.trim();
+    let short: String = text.chars().take(200).collect();
+    Some(if short.len() < text.len() { format!("{short} …") } else { short })
+}
+
+fn asks(requirement: &Requirement) -> String {
+    let who = match requirement.reviewers.as_slice() {
+        [] => "any reviewer".to_owned(),
+        groups => format!("reviewers of {}", groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    let count = requirement.quorum.approvals();
+    let then = match &requirement.on_timeout {
+        OnTimeout::Reject => "it is rejected".to_owned(),
+        OnTimeout::Approve => "the policy approves it".to_owned(),
+        OnTimeout::Escalate(groups) => {
+            let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
+            format!("{} are asked as well", groups.join(", "))
+        }
+    };
+    format!("Asks {count} of {who}; without an answer in {} {then}.", span(requirement.timeout))
+}
+
+fn limit(limit: &LimitUse) -> String {
+    let shared = if limit.scope() == Scope::Global {
+        "for all".to_owned()
+    } else {
+        format!("for each {}", limit.scope().as_str())
+    };
+    format!("{} in {} {shared}", limit.max, span(limit.window()))
+}
+
+fn span(span: std::time::Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds < 60 => format!("{seconds} s"),
+        seconds if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
+        seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds => format!("{} min", seconds / 60),
+    }
+}

@@ -1,0 +1,248 @@
+//! `/calls/{id}`: one call, everything a reviewer must know, and the decision.
+
+use axum::extract::{Path, Query, State};
+
+use super::Review;
+use super::arguments::{self, masked};
+use super::chrome::html;
+use super::describe::{line, severity, state};
+use super::failure::{Answer, Failure};
+use super::queue::approvals;
+use super::rights::{decides, lacks_reviewers, may_see};
+use super::session::{SignedForm, Visitor};
+use super::timeline::names;
+use super::view::call::{Barred, Call, CallPage, Claim, Decision, Masked, OnTimeout, Standing, Trick};
+use super::view::error::Problem;
+use super::view::{Nav, Text, Verdict};
+use crate::approvals::Ineligible;
+use crate::audit::Entry;
+use crate::call::{self, Approver, CallId, CallState, Digest, HeldCall};
+use crate::identity::{Reviewer, Session};
+
+/// What a call's page is asked with.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    prepare: String,
+}
+
+/// What the page shows beside the call itself.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The choice that a mail's link prepared.
+    pub prepared: Option<Verdict>,
+    /// Secrets in clear.
+    pub revealed: bool,
+    /// What was wrong with the last try to decide.
+    pub error: Option<String>,
+    /// The reason typed then.
+    pub reason: String,
+}
+
+/// `GET /calls/{id}`
+pub async fn page(
+    State(review): State<Review>,
+    Visitor(session): Visitor,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Answer {
+    let call = review.visible(&session, &id).await?;
+    let prepared = match asked.prepare.as_str() {
+        "approve" => Some(Verdict::Approve),
+        "reject" => Some(Verdict::Reject),
+        _ => None,
+    };
+    review.call_page(&session, &call, Shown { prepared, ..Shown::default() }).await
+}
+
+/// `POST /calls/{id}/reveal`: the page with its secrets in clear, once the log knows who looked.
+pub async fn reveal(State(review): State<Review>, Path(id): Path<String>, form: SignedForm) -> Answer {
+    let call = review.visible(&form.session, &id).await?;
+    let submission = &call.submission;
+    let entry = Entry::new("call.revealed")
+        .call(submission.id)
+        .agent(&submission.agent.name)
+        .upstream(&submission.upstream)
+        .tool(&submission.tool)
+        .reviewer(form.session.reviewer.id);
+    review.0.store.append(entry).await?;
+    review.call_page(&form.session, &call, Shown { revealed: true, ..Shown::default() }).await
+}
+
+impl Review {
+    /// The call if this person may read it; one that is not for them is not there.
+    ///
+    /// # Errors
+    /// Not there, or the database does not answer.
+    pub(super) async fn visible(&self, session: &Session, id: &str) -> Result<HeldCall, Failure> {
+        self.visible_to(&session.reviewer, id).await
+    }
+
+    pub(super) async fn visible_to(&self, reviewer: &Reviewer, id: &str) -> Result<HeldCall, Failure> {
+        let id: CallId = id.parse().map_err(|_| Problem::NotFound)?;
+        let call = self.0.store.call(id).await?.filter(|call| may_see(reviewer, call));
+        call.ok_or_else(|| Problem::NotFound.into())
+    }
+
+    /// Renders a call's page.
+    ///
+    /// # Errors
+    /// The database does not answer, or the template failed.
+    pub(super) async fn call_page(&self, session: &Session, held: &HeldCall, shown: Shown) -> Answer {
+        let pending = held.state.is_pending();
+        let title = format!("{} by {}", held.submission.tool, held.submission.agent.name);
+        let nav = if pending { Nav::Queue } else { Nav::History };
+        let id = held.submission.id.to_string();
+        let queue = if pending { Some(self.queue(session, Some(id), 0).await?) } else { None };
+        let call = self.view(session, held, shown).await?;
+        html(&CallPage { chrome: self.chrome(session, title, nav).await?, queue, call })
+    }
+
+    async fn view(&self, session: &Session, held: &HeldCall, shown: Shown) -> Result<Call, Failure> {
+        let submission = &held.submission;
+        let everybody = self.0.identity.reviewers().await?;
+        let entries = self.0.store.entries_of(submission.id).await?;
+        let text = submission.arguments();
+        let read = arguments::read(text, shown.revealed);
+        let name = |id: &call::ReviewerId| {
+            let person = everybody.iter().find(|reviewer| reviewer.id == *id);
+            Text::new(person.map_or("somebody without an account", |person| &person.name))
+        };
+        let exact = masked(text, shown.revealed);
+        let hides = read.secrets > 0 && !shown.revealed;
+        let revealed = shown.revealed;
+        Ok(Call {
+            id: submission.id.to_string(),
+            standing: self.standing(held, &name, lacks_reviewers(held, &everybody, self.solo())),
+            severity: severity(&submission.requirement),
+            line: Text::new(&line(held)),
+            agent: Text::new(submission.agent.name.as_str()),
+            owner: Text::new(submission.agent.owner.as_str()),
+            upstream: Text::new(submission.upstream.as_str()),
+            tool: Text::new(submission.tool.as_str()),
+            created: self.time(submission.created_at),
+            rule: Some(Text::new(&format!("{} (policy {})", submission.rule, submission.policy.short()))),
+            claims: claims(held, read.claims_confirmation),
+            arguments: read.tree,
+            tricks: read.tricks.into_iter().map(trick).collect(),
+            findings: Vec::new(),
+            reads: self.reads(held),
+            masked: hides.then_some(Masked { count: read.secrets, may_reveal: true }),
+            revealed,
+            exact_is_masked: exact != text,
+            exact: Text::new(&exact),
+            bytes: text.len() as u64,
+            arguments_sha256: Digest::of(text.as_bytes()).to_string(),
+            digest: held.digest.to_string(),
+            timeline: self.timeline(&entries, &names(&everybody)),
+            outcome: self.outcome(held, revealed),
+            decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
+            may_find: false,
+        })
+    }
+
+    fn decision(&self, session: &Session, held: &HeldCall, blocked: Option<String>, shown: Shown) -> Decision {
+        let (requirement, me) = (&held.submission.requirement, &session.reviewer);
+        let voted = held.votes.iter().find(|stored| stored.vote.by == me.id).map(|stored| &stored.vote);
+        let barred = match (decides(me, held, self.solo()), voted) {
+            (Ok(()), None) => None,
+            (Ok(()), Some(vote)) => Some(Barred::Voted {
+                verdict: match vote.verdict {
+                    call::Verdict::Approve => Verdict::Approve,
+                    call::Verdict::Reject => Verdict::Reject,
+                },
+                at: self.time(vote.at),
+            }),
+            (Err(Ineligible::Owner), _) => Some(Barred::Owner),
+            (Err(Ineligible::NotAReviewer | Ineligible::Disabled), _) => Some(Barred::Auditor),
+            (Err(Ineligible::OtherGroup), _) => {
+                let groups = requirement.reviewers.iter().map(|group| Text::new(group.as_str())).collect();
+                Some(Barred::NotReviewer { groups })
+            }
+        };
+        Decision {
+            critical: requirement.is_critical(),
+            require_reason: requirement.require_reason,
+            prepared: shown.prepared,
+            barred,
+            blocked,
+            error: shown.error,
+            reason: shown.reason,
+        }
+    }
+
+    fn standing(&self, held: &HeldCall, name: &dyn Fn(&call::ReviewerId) -> Text, without_reviewer: bool) -> Standing {
+        let by = || -> Vec<Text> {
+            let approved = held.votes.iter().filter(|stored| stored.vote.verdict == call::Verdict::Approve);
+            let people: Vec<_> = approved.map(|stored| name(&stored.vote.by)).collect();
+            if people.is_empty() { vec![Text::new("the policy")] } else { people }
+        };
+        match &held.state {
+            CallState::Pending { expires_at, .. } => Standing::Pending {
+                expires: self.time(*expires_at),
+                then: on_timeout(held),
+                have: approvals(held),
+                need: u32::from(held.submission.requirement.quorum.approvals()),
+                without_reviewer,
+            },
+            CallState::Approved { by: approver, at, usable_until } => Standing::Approved {
+                by: match approver {
+                    Approver::Reviewers(_) => by(),
+                    Approver::Policy => vec![Text::new("the policy")],
+                },
+                at: self.time(*at),
+                parked: held.caller_gone,
+                until: Some(self.time(*usable_until)),
+            },
+            CallState::Rejected { by, at, reason } => Standing::Rejected {
+                by: name(by),
+                at: self.time(*at),
+                reason: (!reason.is_empty()).then(|| Text::new(reason)),
+            },
+            CallState::Expired { at } => Standing::Expired { at: self.time(*at) },
+            CallState::Cancelled { at } => Standing::Cancelled { at: self.time(*at) },
+            CallState::Releasing { at, .. } => Standing::Releasing { since: self.time(*at) },
+            CallState::Executed { at } => Standing::Executed { at: self.time(*at), by: by() },
+            CallState::ToolError { at } => Standing::ToolError { at: self.time(*at), by: by() },
+            CallState::OutcomeUnknown { at, why } => {
+                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(why) }
+            }
+            CallState::Lapsed { at } => Standing::Lapsed { at: self.time(*at) },
+            CallState::Revoked { at, why } => Standing::Revoked { at: self.time(*at), why: Text::new(why) },
+        }
+    }
+
+    /// 409: somebody or something was faster.
+    pub(super) fn decided(held: &HeldCall, reason: &str) -> Problem {
+        Problem::Decided { call: held.submission.id.to_string(), state: state(&held.state), reason: Text::new(reason) }
+    }
+}
+
+fn on_timeout(held: &HeldCall) -> OnTimeout {
+    let escalated = matches!(held.state, CallState::Pending { escalated: true, .. });
+    match held.submission.requirement.on_timeout {
+        call::OnTimeout::Escalate(_) if !escalated => OnTimeout::Escalate,
+        call::OnTimeout::Reject | call::OnTimeout::Escalate(_) => OnTimeout::Reject,
+        call::OnTimeout::Approve => OnTimeout::Approve,
+    }
+}
+
+fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
+    let client = held.submission.client.as_ref();
+    let client = client.map(|client| Claim { label: "Client".into(), words: Some(Text::new(client)) });
+    let confirmed = confirmed.then(|| Claim { label: "confirmed: true was set by the agent".into(), words: None });
+    client.into_iter().chain(confirmed).collect()
+}
+
+fn trick(trick: arguments::Trick) -> Trick {
+    let what = match trick.kind {
+        "bidi" => "Text direction is changed",
+        "zero_width" => "Invisible characters",
+        "mixed_script" => "A letter of another alphabet within a word",
+        "whitespace" => "Unusual blanks",
+        "duplicate_key" => "A key is given twice",
+        "unparsable" => "A document cannot be read",
+        _ => "Control characters",
+    };
+    Trick { what: what.to_owned(), place: Text::new(&trick.place), shown: Text::new(&trick.shown) }
+}

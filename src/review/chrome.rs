@@ -1,0 +1,63 @@
+//! What surrounds every page.
+
+use axum::response::{Html, IntoResponse as _, Response};
+
+use super::Review;
+use super::failure::Failure;
+use super::rights::sight;
+use super::view::{Banner, Chrome, Nav, Person, Text, Time};
+use crate::call::Millis;
+use crate::identity::Session;
+
+/// The surroundings of a page that nobody is signed in to.
+#[must_use]
+pub fn chrome_of_nobody(title: &str, now: Millis) -> Chrome {
+    Chrome {
+        title: title.to_owned(),
+        nav: Nav::Elsewhere,
+        pending: 0,
+        person: None,
+        banners: Vec::new(),
+        now: Time::new(now.0, now.0),
+        live: false,
+    }
+}
+
+/// A rendered page as an answer.
+///
+/// # Errors
+/// The template failed.
+pub fn html(page: &impl askama::Template) -> Result<Response, Failure> {
+    Ok(Html(page.render()?).into_response())
+}
+
+impl Review {
+    /// The surroundings of a page of this person.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(super) async fn chrome(&self, session: &Session, title: String, nav: Nav) -> Result<Chrome, Failure> {
+        let reviewer = &session.reviewer;
+        let pending = self.0.store.pending_within(&sight(reviewer)).await?;
+        let mut banners = self.0.overview.banners(self.0.clock.now()).await;
+        if self.0.approvals.settings().self_approval {
+            banners.push(Banner::SelfApproval);
+        }
+        if !self.0.site.is_https() {
+            banners.push(Banner::PlainHttp);
+        }
+        let person = Some(Person { name: Text::new(&reviewer.name), csrf: session.csrf.clone() });
+        let now = self.0.clock.now();
+        Ok(Chrome { title, nav, pending, person, banners, now: Time::new(now.0, now.0), live: true })
+    }
+
+    /// A moment as pages say it, now.
+    pub(super) fn time(&self, at: Millis) -> Time {
+        Time::new(at.0, self.0.clock.now().0)
+    }
+
+    /// Whether owners may decide their own agents' calls.
+    pub(super) fn solo(&self) -> bool {
+        self.0.approvals.settings().self_approval
+    }
+}

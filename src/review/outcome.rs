@@ -1,0 +1,114 @@
+//! What a tool answered, to a released call or to a read made for the reviewer, ready to be shown.
+
+use super::Review;
+use super::arguments::{document, masked};
+use super::view::Text;
+use super::view::call::{Outcome, OutcomeBody, Read, ReadAnswer};
+use super::view::tree::CodeLine;
+use crate::call::json::{Limits, Node, read_strict};
+use crate::call::{Answer, CallState, ContextResult, HeldCall, secrets};
+
+/// The parts of an MCP tool result that a reader needs.
+struct ToolResult {
+    is_error: bool,
+    body: Body,
+}
+
+enum Body {
+    Document(Vec<CodeLine>),
+    Text(String),
+}
+
+/// Reads a `CallToolResult`: its texts, a text that holds JSON as a document; the whole result where it has none.
+fn read(result: &str, revealed: bool) -> ToolResult {
+    let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
+    let Ok(parsed) = read_strict(result.as_bytes(), &limits) else {
+        return ToolResult { is_error: false, body: Body::Text(masked(result, revealed)) };
+    };
+    let root = parsed.root();
+    let is_error = root.get("isError").and_then(Node::as_bool).unwrap_or(false);
+    let blocks = root.get("content").and_then(Node::as_array).unwrap_or_default();
+    let texts: Vec<&str> = blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect();
+    let body = match texts.as_slice() {
+        [] => document(result, revealed).map_or_else(|| Body::Text(masked(result, revealed)), Body::Document),
+        [text] => match document(text, revealed) {
+            Some(lines) => Body::Document(lines),
+            None => Body::Text(plain(text, revealed)),
+        },
+        several => Body::Text(plain(&several.join("\n"), revealed)),
+    };
+    ToolResult { is_error, body }
+}
+
+fn plain(text: &str, revealed: bool) -> String {
+    if revealed { text.to_owned() } else { secrets::mask_text(text) }
+}
+
+impl Review {
+    /// What came back from a call that was sent; `None` where nothing was.
+    pub(super) fn outcome(&self, call: &HeldCall, revealed: bool) -> Option<Outcome> {
+        let at = match call.state {
+            CallState::Executed { at } | CallState::ToolError { at } => self.time(at),
+            _ => return None,
+        };
+        let (is_error, body) = match &call.answer {
+            None => (matches!(call.state, CallState::ToolError { .. }), OutcomeBody::Gone),
+            Some(Answer::Result(text)) => {
+                let ToolResult { is_error, body } = read(text, revealed);
+                (is_error, shown(body))
+            }
+            Some(Answer::Error(text)) => {
+                let body = document(text, revealed).map_or_else(|| Body::Text(masked(text, revealed)), Body::Document);
+                (true, shown(body))
+            }
+        };
+        Some(Outcome { at, is_error, took: None, body })
+    }
+
+    /// The reads that were made for the reviewer, or are still awaited.
+    pub(super) fn reads(&self, call: &HeldCall) -> Vec<Read> {
+        match &call.context {
+            Some(results) => results.iter().map(|result| self.context_read(result)).collect(),
+            None => {
+                let reads = call.submission.requirement.context.iter();
+                let awaited = |read: &crate::call::ContextRead| Read {
+                    tool: Text::new(&read.tool),
+                    arguments: Text::new(&masked(
+                        read.arguments.as_ref().map_or_else(String::as_str, String::as_str),
+                        false,
+                    )),
+                    at: self.time(call.submission.created_at),
+                    answer: ReadAnswer::Loading,
+                };
+                reads.map(awaited).collect()
+            }
+        }
+    }
+
+    fn context_read(&self, result: &ContextResult) -> Read {
+        let answer = match &result.result {
+            Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
+            Ok(text) => match read(text, false) {
+                ToolResult { is_error: true, body: Body::Text(text) } => ReadAnswer::ToolError(Text::new(&text)),
+                ToolResult { is_error: true, body: Body::Document(_) } => {
+                    ReadAnswer::ToolError(Text::new(&masked(text, false)))
+                }
+                ToolResult { body: Body::Document(lines), .. } => ReadAnswer::Document(lines),
+                ToolResult { body: Body::Text(text), .. } => ReadAnswer::Text(Text::new(&text)),
+            },
+        };
+        Read {
+            tool: Text::new(&result.tool),
+            arguments: Text::new(&masked(&result.arguments, false)),
+            at: self.time(result.at),
+            answer,
+        }
+    }
+}
+
+fn shown(body: Body) -> OutcomeBody {
+    match body {
+        Body::Document(lines) => OutcomeBody::Document(lines),
+        Body::Text(text) => OutcomeBody::Text(Text::new(&text)),
+    }
+}

@@ -1,0 +1,47 @@
+//! What the pages tell of the rest of the service. The reviewer's side knows neither policy file nor upstreams; who
+//! puts the service together tells it.
+
+use super::view::Banner;
+use super::view::policy::{Broken, Ruling, Upstream};
+use crate::call::Millis;
+use crate::store::BoxFuture;
+
+/// The rest of the service, as the pages show it.
+pub trait Overview: Send + Sync {
+    /// Things that everybody must know, as of `now`. What the pages know themselves is added by them.
+    fn banners(&self, now: Millis) -> BoxFuture<'_, Vec<Banner>>;
+
+    /// What agents may do, as of `now`; `None` while no policy is loaded.
+    fn tools(&self, now: Millis) -> BoxFuture<'_, Option<ToolsOverview>>;
+}
+
+/// The policy and the tools of every upstream.
+#[derive(Clone, Debug)]
+pub struct ToolsOverview {
+    /// The file's name as configured.
+    pub file: String,
+    /// The version in force.
+    pub version: String,
+    /// When it was loaded.
+    pub loaded: Millis,
+    /// What happens to a tool that the policy does not list.
+    pub default: Ruling,
+    /// The file on disk, where it is broken.
+    pub broken: Option<Broken>,
+    /// Every configured upstream.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// Nothing to tell: for parts of the service that run alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoOverview;
+
+impl Overview for NoOverview {
+    fn banners(&self, _: Millis) -> BoxFuture<'_, Vec<Banner>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn tools(&self, _: Millis) -> BoxFuture<'_, Option<ToolsOverview>> {
+        Box::pin(std::future::ready(None))
+    }
+}

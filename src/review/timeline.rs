@@ -1,0 +1,93 @@
+//! What happened to a call, from the log, in sentences.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Review;
+use super::view::Text;
+use super::view::call::{Event, EventKind};
+use crate::identity::Reviewer;
+use crate::store::StoredEntry;
+
+/// People by the id that the log knows them by.
+pub type Names = HashMap<String, String>;
+
+/// Everybody's name.
+#[must_use]
+pub fn names(everybody: &[Reviewer]) -> Names {
+    everybody.iter().map(|reviewer| (reviewer.id.to_string(), reviewer.name.clone())).collect()
+}
+
+/// An entry in words: who, what, and what was said with it.
+pub struct Told {
+    /// The looks.
+    pub kind: EventKind,
+    /// Who did it, where a person or an agent did.
+    pub who: Option<String>,
+    /// What happened, following `who`.
+    pub what: String,
+    /// Words given with it.
+    pub quote: Option<String>,
+}
+
+/// Puts an entry into words. An entry of a kind that this version does not know keeps its kind as its words.
+#[must_use]
+pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
+    let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
+    let detail = |key: &str| body["detail"][key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let person = entry.reviewer.as_ref().map(|id| names.get(id).cloned().unwrap_or_else(|| format!("reviewer {id}")));
+    let agent = || entry.agent.clone();
+    let why = detail("why");
+    let told = |kind, who: Option<String>, what: &str, quote| Told { kind, who, what: what.to_owned(), quote };
+    match entry.kind.as_str() {
+        "call.held" => told(EventKind::Plain, agent(), "asked; the call is held for its reviewers", None),
+        "call.voted" => told(EventKind::Approve, person, "approved; further approvals are needed", detail("reason")),
+        "call.approved" if person.is_none() => {
+            told(EventKind::Approve, Some("The policy".into()), "approved, as nobody answered in time", None)
+        }
+        "call.approved" => told(EventKind::Approve, person, "approved this call", detail("reason")),
+        "call.rejected" => told(EventKind::Reject, person, "rejected this call", detail("reason")),
+        "call.escalated" => told(EventKind::Plain, None, "Nobody answered in time; further reviewers are asked", None),
+        "call.expired" => told(EventKind::Stopped, None, "Nobody answered in time; the call does not run", None),
+        "call.cancelled" => told(EventKind::Stopped, agent(), "took the call back", None),
+        "call.released" => told(EventKind::Plain, None, "Sent to the upstream, once", None),
+        "call.executed" | "call.finished" => told(EventKind::Done, None, "The tool ran and answered", None),
+        "call.tool_error" => told(EventKind::Alarm, None, "The tool answered with an error", None),
+        "call.not_sent" => told(EventKind::Alarm, None, "The call did not reach the upstream", why),
+        "call.outcome_unknown" => told(EventKind::Alarm, None, "Nobody knows whether the call ran", why),
+        "call.lapsed" => told(EventKind::Stopped, None, "The approval ran out before the caller came back", None),
+        "call.revoked" => told(EventKind::Stopped, None, "The approval was withdrawn", why),
+        "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
+        "call.allowed" => told(EventKind::Done, agent(), "called it, as the policy allows", None),
+        "call.denied" => told(EventKind::Stopped, agent(), "was refused by the policy", detail("rule")),
+        "agent.added" => told(EventKind::Plain, agent(), "was added as an agent", None),
+        "agent.revoked" => told(EventKind::Stopped, agent(), "was revoked", None),
+        "reviewer.added" => told(EventKind::Plain, person, "got an account", None),
+        "reviewer.disabled" => told(EventKind::Stopped, person, "lost the account", None),
+        "session.signed_in" => told(EventKind::Plain, person, "signed in", detail("by")),
+        "session.signed_out" => told(EventKind::Plain, person, "signed out", None),
+        "session.refused" => {
+            let who = person.or_else(|| Some("Somebody without an account".into()));
+            told(EventKind::Alarm, who, "was not let in", why)
+        }
+        "password.changed" => told(EventKind::Plain, person, "changed the password", None),
+        "link.made" => told(EventKind::Plain, person, "got a sign-in link", None),
+        "token.made" => told(EventKind::Plain, person, "got an API token", None),
+        "token.revoked" => told(EventKind::Plain, person, "ended an API token", None),
+        "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("version")),
+        other => told(EventKind::Plain, person.or_else(agent), other, why),
+    }
+}
+
+impl Review {
+    /// The call's entries as events.
+    pub(super) fn timeline(&self, entries: &[StoredEntry], names: &Names) -> Vec<Event> {
+        let event = |entry: &StoredEntry| {
+            let Told { kind, who, what, quote } = tell(entry, names);
+            let (who, quote) = (who.map(|who| Text::new(&who)), quote.map(|quote| Text::new(&quote)));
+            Event { at: self.time(entry.at), kind, who, what, quote }
+        };
+        entries.iter().map(event).collect()
+    }
+}

@@ -19,7 +19,7 @@ use crate::health;
 use crate::identity::{Identity, SessionLimits};
 use crate::in_force::InForce;
 use crate::lifecycle::Tasks;
-use crate::notify::{self, BadMailSetting, Judgement, Links, Mailer, Security, Smtp, Worker};
+use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, Worker};
 use crate::overview::Whole;
 use crate::policy::Defaults;
 use crate::review::{self, Review, Site};
@@ -174,7 +174,7 @@ fn start_tasks(tasks: &Tasks, approvals: &Approvals, policy: &Arc<InForce>, stor
 ///
 /// # Errors
 /// The sender cannot be used.
-pub fn mailer(config: &Config) -> Result<Option<Mailer>, BadMailSetting> {
+pub fn mailer(config: &Config) -> Result<Option<Mailer>, BadSender> {
     let Some(mail) = &config.mail else { return Ok(None) };
     let security = match mail.security {
         config::MailSecurity::Plain => Security::Plain,

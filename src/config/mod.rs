@@ -218,8 +218,12 @@ impl Config {
         }
     }
 
-    /// Reads the file's text; also says where its policy would be, if it is only wrong elsewhere.
-    pub(crate) fn parse(text: &str, path: &Path, secrets: &Secrets<'_>) -> (Result<Self, Vec<ConfigProblem>>, Partial) {
+    /// As [`Config::load`], of text that was read already; also says what the policy needs to be checked.
+    pub(crate) fn check(text: &str, path: &Path) -> (Result<Self, Vec<ConfigProblem>>, Partial) {
+        Self::parse(text, path, &Secrets::read())
+    }
+
+    fn parse(text: &str, path: &Path, secrets: &Secrets<'_>) -> (Result<Self, Vec<ConfigProblem>>, Partial) {
         let (config, partial, problems) = read::config(text, path, secrets);
         let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
         let warnings: Vec<_> =

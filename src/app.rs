@@ -117,12 +117,19 @@ impl App {
         });
         let router = Router::new()
             .merge(gateway::router(gateway))
-            .merge(health::router(store.clone(), tasks.clone(), metrics))
+            .merge(health::router(store.clone(), tasks.clone(), metrics.clone()))
             .merge(routes)
             .merge(review::router(review));
 
         control::listen(&config.data_dir, identity.clone(), &tasks)?;
-        start_tasks(&tasks, &approvals, &policy, &store, &clock);
+        start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
+        let (learning, stopping) = (upstreams.clone(), tasks.clone());
+        tasks.spawn("learn_tools", async move {
+            tokio::select! {
+                () = stopping.stopped() => {}
+                () = learning.learn_tools() => {}
+            }
+        });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         serve(listener, router, &tasks);
         Ok(Self { address, store, approvals, identity, policy, upstreams, tasks })
@@ -167,8 +174,19 @@ async fn log_start(store: &Store, policy: &InForce, config: &Config) -> anyhow::
     Ok(policy.log_start(store).await?)
 }
 
-fn start_tasks(tasks: &Tasks, approvals: &Approvals, policy: &Arc<InForce>, store: &Store, clock: &Clock) {
+fn start_tasks(
+    tasks: &Tasks,
+    approvals: &Approvals,
+    policy: &Arc<InForce>,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+) {
     tasks.spawn("expiry", tasks::expiry(approvals.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn(
+        "counting",
+        tasks::counting(approvals.clone(), store.clone(), metrics.clone(), clock.clone(), tasks.clone()),
+    );
     tasks.spawn("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 

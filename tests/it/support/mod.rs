@@ -4,5 +4,6 @@ pub(crate) mod agent;
 pub(crate) mod bench;
 pub(crate) mod components;
 pub(crate) mod gate;
+pub(crate) mod pages;
 pub(crate) mod smtp;
 pub(crate) mod upstream;

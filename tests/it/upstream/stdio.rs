@@ -201,10 +201,10 @@ async fn no_two_open_requests_of_a_pool_share_an_id_in_one_process() {
 
     let waits = begin(&first, call("0", r#"{"name":"keep","_meta":{"progressToken":0}}"#)).await;
     drop((first, same_id));
-    assert_ne!(pid(stateless("0", None).await.as_ref()).await, home, "still open, though its link is gone");
+    assert_ne!(pid(&stateless("0", None).await).await, home, "still open, though its link is gone");
     drop(waits);
-    assert_ne!(pid(stateless("0", None).await.as_ref()).await, home, "its answer may still come");
-    assert_eq!(pid(stateless("\"0\"", None).await.as_ref()).await, home);
+    assert_ne!(pid(&stateless("0", None).await).await, home, "its answer may still come");
+    assert_eq!(pid(&stateless("\"0\"", None).await).await, home);
     let other = upstream.stateless(AgentId(Uuid::from_u128(2)), None, None).await.unwrap();
     let others = pid(&other).await;
     assert_ne!(others, home);

@@ -189,7 +189,7 @@ async fn no_two_open_requests_of_a_pool_share_an_id_in_one_process() {
     let bench = Bench::stub("modern");
     let upstream = bench.upstream();
     let stateless = async |id, token| upstream.stateless(agent(), Some(id), token).await.unwrap();
-    let pid = async |link: &placet::gateway::upstream::Link| tool(link, "pid").await;
+    let pid = async |link: &std::sync::Arc<placet::gateway::upstream::Link>| tool(link, "pid").await;
 
     let first = stateless("0", Some("0")).await;
     let (same_id, same_token, neither) =

@@ -7,5 +7,6 @@ mod components;
 mod gateway;
 mod house;
 mod notify;
+mod real;
 mod support;
 mod upstream;

@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
-use super::chrome::chrome_of_nobody;
 use super::failure::{Failure, What};
 use super::session::cookie;
 use super::view::error::{ErrorPage, Problem};
@@ -99,7 +98,7 @@ async fn page(review: &Review, failure: Failure, id: &str, cookie: Option<String
         Some(SessionState::Live(session)) => review.chrome(&session, title, Nav::Elsewhere).await.ok(),
         _ => None,
     };
-    let chrome = chrome.unwrap_or_else(|| chrome_of_nobody(problem.heading(), review.0.clock.now()));
+    let chrome = chrome.unwrap_or_else(|| review.chrome_of_nobody(problem.heading()));
     match (ErrorPage { chrome, problem }).render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(_) => {

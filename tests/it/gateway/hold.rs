@@ -204,13 +204,28 @@ async fn a_flood_does_not_reach_the_reviewers_and_coming_back_costs_no_quota() {
     );
     let gate = Gate::with(&limited).await;
     let agent = gate.session("bot").await;
-    let mut open = Vec::new();
-    for _ in 0..3 {
-        open.push(hold(&agent).await);
-    }
-    let one = agent.call("put_user_policy", json!({"n": 1})).await;
-    assert_eq!(one.headers()["content-type"], "text/event-stream");
+    let (mut one, two) = (hold(&agent).await, agent.call("put_user_policy", json!({"n": 1})).await);
+    assert_eq!(two.headers()["content-type"], "text/event-stream");
     assert!(refusal(&agent.result("put_user_policy", json!({"n": 2})).await).contains("a limit on such calls"));
+    let mut again = hold(&agent).await;
+    gate.decide(&gate.held("pending").await, Verdict::Approve, "").await;
+    for stream in [&mut one, &mut again] {
+        assert_eq!(stream.message().await["result"]["content"][0]["text"], "done");
+    }
+    assert_eq!(gate.upstream.calls("put_user_policy").len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_holds_so_many_calls_at_once() {
+    let gate = Gate::start().await;
+    let agent = gate.session("bot").await;
+    let mut open = Vec::new();
+    for n in 0..20 {
+        open.push(agent.call("put_user_policy", json!({"n": n})).await);
+    }
+    let told = agent.result("put_user_policy", json!({"n": 20})).await;
+    assert!(refusal(&told).contains("20 of your calls are waiting"), "{told}");
+    assert_eq!(agent.call("put_user_policy", json!({"n": 3})).await.headers()["content-type"], "text/event-stream");
 }
 
 #[tokio::test]

@@ -5,5 +5,6 @@ pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod components;
 pub(crate) mod gate;
+pub(crate) mod pages;
 pub(crate) mod smtp;
 pub(crate) mod upstream;

@@ -109,9 +109,10 @@ async fn a_server_that_fails_at_start_is_left_alone_for_a_while() {
 async fn the_environment_is_what_was_configured_and_little_more() {
     let link = Bench::stub("legacy").open().await;
     let env = tool(&link, "env").await;
-    let inherited = ["PATH", "HOME", "LANG", "TMPDIR", "LC_CTYPE"];
-    let others: Vec<_> = env.as_object().unwrap().keys().filter(|key| !inherited.contains(&key.as_str())).collect();
-    assert_eq!(others, ["GIVEN"], "LC_CTYPE is Python's own");
+    // Where Python is started by a script, that adds variables of its own.
+    let leaked: Vec<_> = env.as_object().unwrap().keys().filter(|key| key.starts_with("CARGO")).collect();
+    assert!(std::env::var_os("CARGO_PKG_NAME").is_some() && leaked.is_empty(), "{leaked:?}");
+    assert!(env["PATH"].is_string());
     assert_eq!(env["GIVEN"], "a=b");
 }
 
@@ -164,10 +165,15 @@ async fn a_request_that_hangs_is_called_off_at_its_deadline() {
 async fn a_server_that_reads_nothing_can_still_be_ended() {
     let bench = Bench::stub("deaf");
     let link = bench.open().await;
+    // Once this is written, the writer waits for the next.
+    link.send(r#"{"jsonrpc":"2.0","method":"small"}"#.into(), &[]).await.unwrap();
     let large = format!(r#"{{"x":"{}"}}"#, "y".repeat(1 << 20));
     let request = link.request("tools/call", &large, &[], Duration::from_secs(9));
     tokio::pin!(request);
-    assert!(futures_util::poll!(&mut request).is_pending());
+    for _ in 0..8 {
+        assert!(futures_util::poll!(&mut request).is_pending());
+        tokio::task::yield_now().await;
+    }
     link.close().await;
     let error = request.await.unwrap_err();
     assert!(matches!(error, SendError::Unknown(_)), "a part of it lies in the pipe: {error:?}");
@@ -178,7 +184,7 @@ async fn no_two_open_requests_of_a_pool_share_an_id_in_one_process() {
     let bench = Bench::stub("modern");
     let upstream = bench.upstream();
     let stateless = async |id, token| upstream.stateless(agent(), Some(id), token).await.unwrap();
-    let pid = async |link: &placet::gateway::upstream::Link| tool(link, "pid").await;
+    let pid = async |link: &std::sync::Arc<placet::gateway::upstream::Link>| tool(link, "pid").await;
 
     let first = stateless("0", Some("0")).await;
     let (same_id, same_token, neither) =
@@ -190,10 +196,10 @@ async fn no_two_open_requests_of_a_pool_share_an_id_in_one_process() {
 
     let waits = begin(&first, call("0", r#"{"name":"keep","_meta":{"progressToken":0}}"#)).await;
     drop((first, same_id));
-    assert_ne!(pid(stateless("0", None).await.as_ref()).await, home, "still open, though its link is gone");
+    assert_ne!(pid(&stateless("0", None).await).await, home, "still open, though its link is gone");
     drop(waits);
-    assert_ne!(pid(stateless("0", None).await.as_ref()).await, home, "its answer may still come");
-    assert_eq!(pid(stateless("\"0\"", None).await.as_ref()).await, home);
+    assert_ne!(pid(&stateless("0", None).await).await, home, "its answer may still come");
+    assert_eq!(pid(&stateless("\"0\"", None).await).await, home);
     let other = upstream.stateless(AgentId(Uuid::from_u128(2)), None, None).await.unwrap();
     let others = pid(&other).await;
     assert_ne!(others, home);
@@ -224,8 +230,9 @@ async fn links_are_limited_and_the_longest_unused_makes_room() {
         links.push(bench.open().await);
     }
     let newest = bench.open().await;
+    until(|| !links[0].is_alive()).await;
     assert_eq!(links.iter().filter(|link| link.is_alive()).count(), 31);
-    assert!(!links[0].is_alive() && newest.is_alive());
+    assert!(newest.is_alive());
     links[0] = newest;
     let mut busy = Vec::new();
     for link in &links {

@@ -7,11 +7,8 @@ mod components;
 mod gateway;
 mod house;
 mod notify;
-<<<<<<< HEAD
 mod people;
-=======
 mod real;
->>>>>>> real
 mod review_api;
 mod review_decide;
 mod review_live;

@@ -6,7 +6,7 @@ use super::Approvals;
 use crate::call::{
     AgentId, CallId, Caller, Digest, Era, HeldCall, Millis, Requirement, Submission, ToolName, UpstreamName,
 };
-use crate::store::{HoldRefused, Holding, StoreError};
+use crate::store::{HoldLimits, HoldRefused, Holding, StoreError};
 
 /// A call that the policy wants approved.
 #[derive(Clone, Debug)]
@@ -107,6 +107,31 @@ impl Approvals {
         if self.0.tasks.is_stopping() {
             return Err(SubmitError::Stopping);
         }
+        match self.hold_or_join(new, self.0.settings.limits).await? {
+            Ok(Holding::New(call)) => {
+                self.announce(&call);
+                Ok(Submitted { call: *call, how: How::New })
+            }
+            Ok(Holding::Joined(call)) => Ok(Submitted { call: *call, how: How::Joined }),
+            Err(HoldRefused::TooManyPending(max)) => Err(SubmitError::TooManyPending(max)),
+            Err(HoldRefused::TooManyNew(max, retry_at)) => Err(SubmitError::TooManyNew { max, retry_at }),
+        }
+    }
+
+    /// The same call, if it is here already; never holds a new one. For a caller that comes back while no new call of
+    /// its would be taken.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn rejoin(&self, new: NewCall) -> Result<Option<Submitted>, StoreError> {
+        let nothing_new = HoldLimits { pending: 0, ..self.0.settings.limits };
+        Ok(match self.hold_or_join(new, nothing_new).await? {
+            Ok(Holding::Joined(call)) => Some(Submitted { call: *call, how: How::Joined }),
+            Ok(Holding::New(_)) | Err(_) => None,
+        })
+    }
+
+    async fn hold_or_join(&self, new: NewCall, limits: HoldLimits) -> Result<Result<Holding, HoldRefused>, StoreError> {
         let agent = new.agent.id;
         let same_call = same_call(agent, &new.upstream, &new.tool, &new.canonical_arguments);
         let entropy = self.0.entropy.clone();
@@ -129,15 +154,7 @@ impl Approvals {
             client: new.client,
             created_at: now,
         };
-        match self.0.store.hold(agent, same_call, self.0.settings.limits, make).await? {
-            Ok(Holding::New(call)) => {
-                self.announce(&call);
-                Ok(Submitted { call: *call, how: How::New })
-            }
-            Ok(Holding::Joined(call)) => Ok(Submitted { call: *call, how: How::Joined }),
-            Err(HoldRefused::TooManyPending(max)) => Err(SubmitError::TooManyPending(max)),
-            Err(HoldRefused::TooManyNew(max, retry_at)) => Err(SubmitError::TooManyNew { max, retry_at }),
-        }
+        self.0.store.hold(agent, same_call, limits, make).await
     }
 }
 

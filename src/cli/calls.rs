@@ -59,7 +59,11 @@ pub fn run(args: Args) -> Exit {
             Command::List { state } => list(&api, &state, args.json).await,
             Command::Show { id } => {
                 let call = api.get(&path(&id)?).await?;
-                if args.json { say(&call) } else { show(&call) }
+                if args.json {
+                    say(&call)
+                } else {
+                    show(&call)
+                }
                 Ok(())
             }
             Command::Approve { id, reason } => decide(&api, &id, "approve", &reason, args.json).await,

@@ -1,13 +1,14 @@
 //! The command line: one file per command. Prints; everything else in Placet logs.
 
+mod agent;
 mod api;
 mod calls;
-//mod check;
-//mod agent;
+mod check;
 mod demo;
-//mod init;
+mod identity;
+mod init;
 mod output;
-//mod reviewer;
+mod reviewer;
 mod serve;
 mod watch;
 
@@ -30,15 +31,15 @@ enum Command {
     /// The whole thing in one process, nothing to configure, nothing left behind
     Demo(demo::Args),
     /// Write a commented placet.toml and policy.json to start from
-//    Init(init::Args),
+    Init(init::Args),
     /// Run the gateway and the reviewers' pages
     Serve(serve::Args),
     /// Say what is wrong with placet.toml and the policy
-//    Check(check::Args),
+    Check(check::Args),
     /// Add, list and revoke agents
-//    Agent(agent::Args),
+    Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
-//    Reviewer(reviewer::Args),
+    Reviewer(reviewer::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
     /// Print every change of every call as it happens
@@ -58,11 +59,11 @@ pub fn main() -> ExitCode {
     };
     let exit = match cli.command {
         Command::Demo(args) => demo::run(&args),
-//        Command::Init(args) => init::run(args),
+        Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),
-//        Command::Check(args) => check::run(args),
-//        Command::Agent(args) => agent::run(args),
-//        Command::Reviewer(args) => reviewer::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Agent(args) => agent::run(args),
+        Command::Reviewer(args) => reviewer::run(args),
         Command::Calls(args) => calls::run(args),
         Command::Watch(args) => watch::run(args),
     };

@@ -107,6 +107,15 @@ pub(super) fn sender(text: &str) -> Result<(Option<String>, Email), String> {
     Ok(((!name.is_empty()).then(|| name.to_owned()), email))
 }
 
+/// The value of such a header: visible ASCII, spaces and tabs.
+pub(super) fn header_value(text: &str) -> Result<(), &'static str> {
+    if text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)) {
+        Ok(())
+    } else {
+        Err("the value has a line break or a character that no header may have")
+    }
+}
+
 /// The name of a header that an operator may set on upstream requests.
 pub(super) fn header_name(text: &str) -> Result<(), String> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

@@ -218,8 +218,12 @@ impl Config {
         }
     }
 
-    /// Reads the file's text; also says where its policy would be, if it is only wrong elsewhere.
-    pub(crate) fn parse(text: &str, path: &Path, secrets: &Secrets<'_>) -> (Result<Self, Vec<ConfigProblem>>, Partial) {
+    /// As [`Config::load`], of text that was read already; also says what the policy needs to be checked.
+    pub(crate) fn check(text: &str, path: &Path) -> (Result<Self, Vec<ConfigProblem>>, Partial) {
+        Self::parse(text, path, &Secrets::read())
+    }
+
+    fn parse(text: &str, path: &Path, secrets: &Secrets<'_>) -> (Result<Self, Vec<ConfigProblem>>, Partial) {
         let (config, partial, problems) = read::config(text, path, secrets);
         let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
         let warnings: Vec<_> =
@@ -249,7 +253,7 @@ impl Default for Partial {
 /// The problem of a file that cannot be read at all.
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> ConfigProblem {
     let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => "`placet init` writes one to start from; --config names another",
+        std::io::ErrorKind::NotFound => "`placet init` writes one to start from, or name the right file",
         _ => "make it a text file in UTF-8 that this user may read",
     };
     let problem = Problem {

@@ -1,6 +1,6 @@
 //! From the file's tree to the configuration, with everything that is wrong with it.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -160,20 +160,16 @@ impl Source<'_, '_> {
             let hint = "add [[upstreams]] with a name and a command or url";
             self.reader.warn(0, "", "no upstream is configured, so there is nothing that agents could call", hint);
         }
-        let mut names: HashMap<UpstreamName, usize> = HashMap::new();
-        let mut upstreams = Vec::new();
-        for (number, at) in elements.iter().enumerate() {
-            let upstream = self.upstream(at);
-            if let Some(upstream) = &upstream
-                && let Some(first) = names.insert(upstream.name.clone(), number)
-                && let Some(name) = at.get("name")
+        let mut names: HashSet<&str> = HashSet::new();
+        for name in elements.iter().filter_map(|at| at.get("name")) {
+            if let Some(text) = name.node.as_str()
+                && !names.insert(text)
             {
-                let message = format!("upstream {first} is called {} as well", upstream.name);
+                let message = format!("another upstream is called {text:?} as well");
                 self.reader.error(&name, message, "give each upstream a name of its own");
             }
-            upstreams.push(upstream);
         }
-        upstreams
+        elements.iter().map(|at| self.upstream(at)).collect()
     }
 
     fn upstream(&mut self, at: &At<'_, '_>) -> Option<Upstream> {
@@ -202,10 +198,12 @@ impl Source<'_, '_> {
     fn stdio(&mut self, fields: &Fields<'_, '_>, command: &At<'_, '_>) -> Option<Transport> {
         self.refuse(fields, "headers", "only an upstream with a url has headers");
         let command = self.command(command);
-        let env = self.pairs(fields.get("env"), |name| {
+        let name = |name: &str| {
             let bad = name.is_empty() || name.contains(['=', '\0']);
             if bad { Err(format!("{name:?} is not the name of an environment variable")) } else { Ok(()) }
-        });
+        };
+        let value = |value: &str| if value.contains('\0') { Err("the value has a null character") } else { Ok(()) };
+        let env = self.pairs(fields.get("env"), name, value);
         let user = match fields.get("user") {
             Some(at) => self.reader.text(&at).map(Some),
             None => Some(None),
@@ -218,7 +216,7 @@ impl Source<'_, '_> {
         self.refuse(fields, "user", "only an upstream with a command runs as a user");
         let url =
             self.reader.parsed(url, "write an address such as \"https://mcp.example.com/mcp\"", address::endpoint);
-        let headers = self.pairs(fields.get("headers"), address::header_name);
+        let headers = self.pairs(fields.get("headers"), address::header_name, address::header_value);
         let table = fields.get("headers").map(|at| at.members()).unwrap_or_default();
         for (name, offset, at) in table {
             let literal = at.node.as_str().is_some_and(|text| !text.starts_with("env:") && !text.starts_with("file:"));
@@ -263,6 +261,7 @@ impl Source<'_, '_> {
         &mut self,
         at: Option<At<'_, '_>>,
         name_is_good: impl Fn(&str) -> Result<(), String>,
+        check: impl Fn(&str) -> Result<(), &'static str>,
     ) -> Option<Vec<(String, SecretString)>> {
         let Some(at) = at else { return Some(Vec::new()) };
         let mut pairs: Vec<(String, SecretString)> = Vec::new();
@@ -279,8 +278,8 @@ impl Source<'_, '_> {
                 }
                 None => text.into(),
             };
-            if secret.expose_secret().contains(['\0', '\r', '\n']) {
-                self.reader.error(&value, "the value has a line break or a null character", "give it on one line");
+            if let Err(message) = check(secret.expose_secret()) {
+                self.reader.error(&value, message, "check where the value comes from");
             }
             pairs.push((name.to_owned(), secret));
         }

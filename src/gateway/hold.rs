@@ -230,7 +230,7 @@ impl Waiting {
             Ok(_) => {}
             Err(NotCancelled::TooLate(call)) if !call.state.is_terminal() => {
                 // It runs: the upstream is asked to stop, and the call ends as the upstream ends it.
-                let under_way = context.gateway.parts().upstreams.cancel(id);
+                let under_way = context.gateway.parts().upstreams.cancel(id).await;
                 tracing::info!(call = %id, under_way, "a running call was taken back");
             }
             Err(error) => tracing::info!(call = %id, %error, "a call was not taken back"),

@@ -22,7 +22,8 @@ use crate::call::arguments::Arguments;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Requirement, Risk, ToolName};
 use crate::in_force::Loaded;
-use crate::policy::{self, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::policy::{self, Exceeded, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::telemetry::{self, Ruled};
 
 /// Decides what becomes of a message.
 pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
@@ -146,21 +147,23 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
     let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments };
     match policy.rule(&asked) {
         Ruling::Deny { rule, hidden: true, .. } => {
+            telemetry::ruled(Ruled::Denied);
             log_denied(context, &rule, None, Some(&call.tool)).await;
             Reply::message(call.to.unknown_tool(call.tool.as_str()))
         }
         Ruling::Deny { rule, reason, hidden: false } => {
+            telemetry::ruled(Ruled::Denied);
             log_denied(context, &rule, None, Some(&call.tool)).await;
             Reply::message(call.to.denied(reason.as_deref()))
         }
-        Ruling::Allow { rule, risk } => match reserve(context, policy, &asked).await {
-            Err(retry_at) => Reply::message(call.to.limited(retry_at)),
+        Ruling::Allow { rule, risk } => match reserve(context, policy, &asked) {
+            Err(limit) => limited(context, &call.to, &call.tool, limit).await,
             Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
         },
-        Ruling::RequireApproval { rule, requirement } => match reserve(context, policy, &asked).await {
-            Err(retry_at) => Reply::message(call.to.limited(retry_at)),
-            Ok(reserved) => held(context, message, call, policy, rule, *requirement, reserved).await,
-        },
+        Ruling::RequireApproval { rule, requirement } => {
+            let reserved = reserve(context, policy, &asked);
+            held(context, message, call, policy, rule, *requirement, reserved).await
+        }
     }
 }
 
@@ -201,6 +204,7 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         Ok(Some(stripped)) => stripped.into(),
         Err(why) => relay::unusable(&id, "The tool ran, but its result", &why),
     });
+    telemetry::ruled(Ruled::Allowed);
     let policy = Arc::clone(&context.gateway.parts().policy);
     let unsent = Box::new(move || policy.counters().give_back(ruled.reserved));
     relay::request(context, message, call.id, Some(edit), gate, Some(unsent)).await
@@ -214,7 +218,7 @@ async fn held(
     policy: &Policy,
     rule: String,
     requirement: Requirement,
-    reserved: Reservation,
+    reserved: Result<Reservation, Exceeded>,
 ) -> Reply {
     let start = call.params.span.start;
     let arguments = call.arguments.map(|node| Arguments::from_node(message.doc, node)).transpose();
@@ -246,13 +250,34 @@ async fn held(
     reply.await.unwrap_or_else(|_| Reply::error("null", &RpcError::answer(INTERNAL, "Placet is stopping.")))
 }
 
-async fn submit(context: &Arc<Context>, new: NewCall, asked: Asked, to: To, reserved: Reservation) -> Reply {
+async fn submit(
+    context: &Arc<Context>,
+    new: NewCall,
+    asked: Asked,
+    to: To,
+    reserved: Result<Reservation, Exceeded>,
+) -> Reply {
+    let approvals = context.gateway.approvals();
+    let reserved = match reserved {
+        Ok(reserved) => reserved,
+        // Coming back for a call is not calling once more, so it needs no quota.
+        Err(limit) => {
+            let tool = new.tool.clone();
+            return match approvals.rejoin(new).await {
+                Ok(Some(submitted)) => hold::hold(context, asked, to, submitted).await,
+                Ok(None) => limited(context, &to, &tool, limit).await,
+                Err(error) => Reply::message(to.not_submitted(&error.into())),
+            };
+        }
+    };
     let give_back = || context.gateway.parts().policy.counters().give_back(reserved);
-    match context.gateway.approvals().submit(new).await {
+    match approvals.submit(new).await {
         Ok(submitted) => {
             match submitted.how {
-                How::New => reads::start(context, &submitted.call),
-                // Coming back for a call is not calling once more.
+                How::New => {
+                    telemetry::ruled(Ruled::Held);
+                    reads::start(context, &submitted.call);
+                }
                 How::Joined => give_back(),
             }
             hold::hold(context, asked, to, submitted).await
@@ -265,24 +290,17 @@ async fn submit(context: &Arc<Context>, new: NewCall, asked: Asked, to: To, rese
     }
 }
 
-/// Takes the call's quota, or says when there is some again.
-async fn reserve(
-    context: &Context,
-    policy: &Policy,
-    call: &policy::Call<'_>,
-) -> Result<Reservation, crate::call::Millis> {
+/// Takes the call's quota.
+fn reserve(context: &Context, policy: &Policy, call: &policy::Call<'_>) -> Result<Reservation, Exceeded> {
     let who = LimitScope { agent: context.agent.id, upstream: call.upstream, tool: call.tool };
     let now = context.gateway.clock().now();
-    let taken = context.gateway.parts().policy.counters().reserve(&policy.limits(call), &who, now);
-    match taken {
-        Ok(reservation) => Ok(reservation),
-        Err(exceeded) => {
-            let entry = context.entry("call.limited").with("rule", exceeded.rule);
-            let entry = ToolName::new(call.tool).map_or(entry.clone(), |tool| entry.tool(&tool));
-            append(context, entry).await;
-            Err(exceeded.retry_at)
-        }
-    }
+    context.gateway.parts().policy.counters().reserve(&policy.limits(call), &who, now)
+}
+
+async fn limited(context: &Context, to: &To, tool: &ToolName, limit: Exceeded) -> Reply {
+    telemetry::ruled(Ruled::Limited);
+    append(context, context.entry("call.limited").tool(tool).with("rule", limit.rule)).await;
+    Reply::message(to.limited(limit.retry_at))
 }
 
 async fn log_denied(context: &Context, rule: &str, method: Option<&str>, tool: Option<&ToolName>) {

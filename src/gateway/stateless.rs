@@ -48,7 +48,7 @@ pub fn check(message: &Message<'_>, headers: &HeaderMap, legacy: &[&str]) -> Res
     };
     let header = |name: &HeaderName| {
         let value = single(headers, name).map_err(|e| RpcError { code: HEADER_MISMATCH, ..e })?;
-        value.ok_or_else(|| mismatch(format!("the header {} is missing", shown(name))))
+        value.ok_or_else(|| mismatch(&format!("the header {} is missing", shown(name))))
     };
     let Some(version) = message.meta(META_VERSION).and_then(Node::as_str) else {
         return Err(missing(META_VERSION));
@@ -72,7 +72,7 @@ pub fn check(message: &Message<'_>, headers: &HeaderMap, legacy: &[&str]) -> Res
         match decoded(in_header) {
             Some(told) if told == name => {}
             Some(told) => return Err(differs(&NAME_HEADER, &told, name)),
-            None => return Err(mismatch("the header Mcp-Name is not valid =?base64?…?=".to_owned())),
+            None => return Err(mismatch("the header Mcp-Name is not valid =?base64?…?=")),
         }
     }
     match message.meta(META_CAPABILITIES).map(Node::as_object) {
@@ -119,10 +119,10 @@ fn shown(name: &HeaderName) -> &'static str {
 }
 
 fn differs(name: &HeaderName, header: &str, body: &str) -> RpcError {
-    mismatch(format!("the header {} is {} but the body says {}", shown(name), quote(header), quote(body)))
+    mismatch(&format!("the header {} is {} but the body says {}", shown(name), quote(header), quote(body)))
 }
 
-fn mismatch(what: String) -> RpcError {
+fn mismatch(what: &str) -> RpcError {
     RpcError::bad(HEADER_MISMATCH, format!("Header mismatch: {what}. Nothing was run; make both say the same."))
 }
 

@@ -137,6 +137,6 @@ impl Identity {
         let replaces = replaces.and_then(|old| Token::parse(Kind::Session, old)).map(|old| old.hash());
         let id = self.entropy.uuid(self.clock.now()).to_string();
         let token_hash = cookie.hash();
-        (cookie, NewSession { id, token_hash, device, longest: self.limits.longest, replaces })
+        (cookie, NewSession { id, token_hash, device, longest: self.limits.max, replaces })
     }
 }

@@ -49,46 +49,12 @@ pub struct Smtp {
     pub total_timeout: Duration,
 }
 
-/// A mail setting that cannot be used.
+/// A sender that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadMailSetting {
-    /// The server's URL. Never carries the URL itself, which may hold a password.
-    #[error("[mail] smtp {0}; use smtp://host:25, smtp://host:587?tls=starttls or smtps://host:465")]
-    Url(&'static str),
-    /// The sender.
-    #[error(
-        "[mail] from = {0:?} is not a sender; use an address, or a name and an address: Placet <placet@example.com>"
-    )]
-    From(String),
-}
+#[error("[mail] from = {0:?} is not a sender; use an address, or a name and an address: Placet <placet@example.com>")]
+pub struct BadSender(String);
 
 impl Smtp {
-    /// Reads `smtp://[user:password@]host[:port][?tls=starttls]` or `smtps://…`. Default ports: 25, 587 with STARTTLS,
-    /// 465 with TLS.
-    ///
-    /// # Errors
-    /// What is wrong with it, without repeating it.
-    pub fn parse(url: &str) -> Result<Self, BadMailSetting> {
-        let url = reqwest::Url::parse(url).map_err(|_| BadMailSetting::Url("is not a URL"))?;
-        let tls = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
-        let (security, port) = match (url.scheme(), tls.as_deref()) {
-            ("smtps", None) => (Security::Tls, 465),
-            ("smtp", None) => (Security::Plain, 25),
-            ("smtp", Some("starttls" | "required")) => (Security::StartTls, 587),
-            ("smtp" | "smtps", _) => return Err(BadMailSetting::Url("has an unknown tls option")),
-            _ => return Err(BadMailSetting::Url("has an unknown scheme")),
-        };
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(BadMailSetting::Url("has no host"))?;
-        let decode = |text: &str| percent_decoded(text).ok_or(BadMailSetting::Url("has a badly escaped password"));
-        let credentials = match (url.username(), url.password()) {
-            ("", None) => None,
-            (user, password) => Some((decode(user)?, decode(password.unwrap_or_default())?.into())),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = url.port().unwrap_or(port);
-        Ok(Self { credentials, ..Self::new(host, port, security) })
-    }
-
     /// A server with the default time limits and without credentials.
     #[must_use]
     pub fn new(host: String, port: u16, security: Security) -> Self {
@@ -101,21 +67,6 @@ impl Smtp {
             total_timeout: Duration::from_secs(30),
         }
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let pair = [bytes.next()?, bytes.next()?];
-                u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
 }
 
 /// 9999-12-31: httpdate panics beyond it.
@@ -237,8 +188,8 @@ impl Mailer {
     ///
     /// # Errors
     /// The sender cannot be read.
-    pub fn new(transport: Transport, from: &str) -> Result<Self, BadMailSetting> {
-        let bad = || BadMailSetting::From(header(from, 200));
+    pub fn new(transport: Transport, from: &str) -> Result<Self, BadSender> {
+        let bad = || BadSender(header(from, 200));
         // lettre 0.11.23 panics on CR, LF and NUL in a display name.
         if from.chars().any(char::is_control) {
             return Err(bad());
@@ -334,12 +285,21 @@ impl Why {
         let plain = match error.status() {
             Some(code) => format!("the mail server answered {code} {}", stage.words()),
             None if error.is_timeout() => format!("the mail server did not answer in time {}", stage.words()),
-            None if error.is_tls() => "no secure connection to the mail server: check its certificate".to_owned(),
-            None if stage == Stage::Connecting => "the mail server cannot be reached".to_owned(),
+            // Nothing was said yet, so the cause names no one: a refused connection, an unknown certificate.
+            None if stage == Stage::Connecting => format!("no connection to the mail server: {}", cause(error)),
             None => format!("the connection to the mail server broke {}", stage.words()),
         };
         Self { full: header(&format!("{plain} ({error})"), 400), plain }
     }
+}
+
+/// The innermost cause, in one line.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    header(&error.to_string(), 200)
 }
 
 async fn hand_over(smtp: &Smtp, mail: &Composed, stage: &mut Stage) -> Result<(), SendError> {

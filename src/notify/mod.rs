@@ -19,7 +19,7 @@ mod worker;
 use std::future::Future;
 use std::time::Duration;
 
-pub use email::{BadMailSetting, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
+pub use email::{BadSender, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
 pub use message::{About, CallMail, Headline, Links, Message, Then, write};
 pub use worker::{HeadlineOf, Judgement, MayDecide, Worker};
 

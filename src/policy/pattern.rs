@@ -32,7 +32,7 @@ impl Part {
             return Ok(Self::Name(text.to_owned()));
         }
         // `*` crosses a `/`: tools may have one in their names, and a rule for `*` means them too.
-        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+        let glob = GlobBuilder::new(&single_stars(text)).literal_separator(false).backslash_escape(true).build();
         let glob = glob.map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))?;
         Ok(Self::Glob(glob.compile_matcher()))
     }
@@ -47,6 +47,20 @@ impl Part {
     fn is_name(&self) -> bool {
         matches!(self, Self::Name(_))
     }
+}
+
+/// The same glob without `**`, which in paths means whole folders (`**/x` would match `x`) and here means `*`.
+fn single_stars(text: &str) -> String {
+    let (mut single, mut escaped, mut star) = (String::with_capacity(text.len()), false, false);
+    for c in text.chars() {
+        let repeated = c == '*' && star;
+        star = c == '*' && !escaped;
+        escaped = c == '\\' && !escaped;
+        if !repeated {
+            single.push(c);
+        }
+    }
+    single
 }
 
 impl Pattern {
@@ -131,7 +145,7 @@ struct Hit {
 pub(super) struct Matcher {
     names: HashMap<String, Vec<Hit>>,
     globs: GlobSet,
-    hits: Vec<Hit>,
+    hits: Vec<(GlobMatcher, Hit)>,
 }
 
 impl Matcher {
@@ -146,7 +160,7 @@ impl Matcher {
             Part::Name(name) => names.entry(name.clone()).or_default().push(hit),
             Part::Glob(glob) => {
                 globs.add(glob.glob().clone());
-                hits.push(hit);
+                hits.push((glob.clone(), hit));
             }
         };
         for (rule, pattern) in patterns.into_iter().enumerate() {
@@ -228,8 +242,11 @@ impl Matcher {
 
     fn collect(&self, name: &str, take: &mut dyn FnMut(&Hit)) {
         self.names.get(name).into_iter().flatten().for_each(&mut *take);
-        if !self.globs.is_empty() {
-            self.globs.matches(name).into_iter().for_each(|at| take(&self.hits[at]));
+        if name.ends_with("..") {
+            // The set takes names for paths, and sees no file name in one that ends in `..`.
+            self.hits.iter().filter(|(glob, _)| glob.is_match(name)).for_each(|(_, hit)| take(hit));
+        } else if !self.globs.is_empty() {
+            self.globs.matches(name).into_iter().for_each(|at| take(&self.hits[at].1));
         }
     }
 }

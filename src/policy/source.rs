@@ -58,6 +58,18 @@ impl<'n, 't> Fields<'n, 't> {
     }
 }
 
+/// A value's type in words.
+fn kind(node: &Node<'_>) -> &'static str {
+    match node.kind {
+        Kind::Null => "null",
+        Kind::Bool(_) => "a truth value",
+        Kind::Number(_) => "a number",
+        Kind::String(_) => "a string",
+        Kind::Array(_) => "a list",
+        Kind::Object(_) => "an object",
+    }
+}
+
 /// Collects problems by byte offset; [`Reader::finish`] gives them line and column.
 #[derive(Debug)]
 pub(crate) struct Reader<'r> {
@@ -204,7 +216,10 @@ impl<'r> Reader<'r> {
 
     /// A string that `read` understands; its refusal is the message.
     pub fn parsed<T>(&mut self, at: &At<'_, '_>, hint: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        match read(self.string(at)?) {
+        if at.node.as_str().is_none() {
+            self.error(at, format!("this is {}", kind(at.node)), hint);
+        }
+        match read(at.node.as_str()?) {
             Ok(value) => Some(value),
             Err(message) => {
                 self.error(at, message, hint);
@@ -214,15 +229,7 @@ impl<'r> Reader<'r> {
     }
 
     fn wrong_type(&mut self, at: &At<'_, '_>, wanted: &str) {
-        let is = match at.node.kind {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a truth value",
-            Kind::Number(_) => "a number",
-            Kind::String(_) => "a string",
-            Kind::Array(_) => "a list",
-            Kind::Object(_) => "an object",
-        };
-        self.error(at, format!("this is {is}"), &format!("write {wanted}"));
+        self.error(at, format!("this is {}", kind(at.node)), &format!("write {wanted}"));
     }
 
     /// Every problem in the order of the file, the first two hundred in full.

@@ -38,7 +38,6 @@ pub enum File {
 }
 
 struct Entry {
-    file: File,
     stem: &'static str,
     extension: &'static str,
     bytes: &'static [u8],
@@ -49,18 +48,13 @@ const SVG: &str = "image/svg+xml";
 const JS: &str = "text/javascript; charset=utf-8";
 
 static FILES: [Entry; 7] = [
-    Entry { file: File::Css, stem: "placet", extension: "css", bytes: include_bytes!("../../static/placet.css") },
-    Entry { file: File::Icons, stem: "icons", extension: "svg", bytes: include_bytes!("../../static/icons.svg") },
-    Entry { file: File::Favicon, stem: "favicon", extension: "svg", bytes: include_bytes!("../../static/favicon.svg") },
-    Entry { file: File::Live, stem: "live", extension: "js", bytes: include_bytes!("../../static/live.js") },
-    Entry {
-        file: File::Countdown,
-        stem: "countdown",
-        extension: "js",
-        bytes: include_bytes!("../../static/countdown.js"),
-    },
-    Entry { file: File::Keys, stem: "keys", extension: "js", bytes: include_bytes!("../../static/keys.js") },
-    Entry { file: File::Draft, stem: "draft", extension: "js", bytes: include_bytes!("../../static/draft.js") },
+    Entry { stem: "placet", extension: "css", bytes: include_bytes!("../../static/placet.css") },
+    Entry { stem: "icons", extension: "svg", bytes: include_bytes!("../../static/icons.svg") },
+    Entry { stem: "favicon", extension: "svg", bytes: include_bytes!("../../static/favicon.svg") },
+    Entry { stem: "live", extension: "js", bytes: include_bytes!("../../static/live.js") },
+    Entry { stem: "countdown", extension: "js", bytes: include_bytes!("../../static/countdown.js") },
+    Entry { stem: "keys", extension: "js", bytes: include_bytes!("../../static/keys.js") },
+    Entry { stem: "draft", extension: "js", bytes: include_bytes!("../../static/draft.js") },
 ];
 
 struct Address {
@@ -82,7 +76,7 @@ static ADDRESSES: LazyLock<[Address; FILES.len()]> = LazyLock::new(|| {
 /// The address of a file, for templates.
 #[must_use]
 pub fn url(file: File) -> &'static str {
-    // The table has one row for each variant, in its order: see the test.
+    // The table has one row for each variant, in its order: the test compares them.
     &ADDRESSES[file as usize].url
 }
 
@@ -105,11 +99,21 @@ mod tests {
 
     #[test]
     fn every_file_is_found_under_its_own_address() {
-        for (at, entry) in FILES.iter().enumerate() {
-            assert_eq!(entry.file as usize, at);
-            let found = lookup(url(entry.file)).unwrap();
-            assert_eq!(found.bytes, entry.bytes);
-            assert!(found.etag.starts_with('"'));
+        let names = [
+            (File::Css, "placet", "text/css; charset=utf-8"),
+            (File::Icons, "icons", "image/svg+xml"),
+            (File::Favicon, "favicon", "image/svg+xml"),
+            (File::Live, "live", "text/javascript; charset=utf-8"),
+            (File::Countdown, "countdown", "text/javascript; charset=utf-8"),
+            (File::Keys, "keys", "text/javascript; charset=utf-8"),
+            (File::Draft, "draft", "text/javascript; charset=utf-8"),
+        ];
+        assert_eq!(names.len(), FILES.len());
+        for (file, stem, content_type) in names {
+            assert!(url(file).starts_with(&format!("/assets/{stem}.")));
+            let found = lookup(url(file)).unwrap();
+            assert_eq!(found.content_type, content_type);
+            assert!(!found.bytes.is_empty() && found.etag.starts_with('"'));
         }
     }
 

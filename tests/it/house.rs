@@ -31,6 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["approvals", "audit", "call", "clock", "identity", "in_force", "lifecycle", "policy", "store", "telemetry"],
     ),
     ("review", &["approvals", "audit", "call", "clock", "explain", "identity", "lifecycle", "store", "telemetry"]),
+    ("control", &["call", "clock", "identity", "lifecycle", "store"]),
     ("health", &["lifecycle", "store", "telemetry"]),
     ("notify", &["call", "clock", "lifecycle", "store", "telemetry"]),
     ("tasks", &["approvals", "call", "clock", "in_force", "lifecycle", "notify", "store", "telemetry"]),

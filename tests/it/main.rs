@@ -4,6 +4,14 @@
 mod approvals;
 mod browser;
 mod components;
+mod gateway;
 mod house;
 mod notify;
+mod people;
+mod review_api;
+mod review_decide;
+mod review_live;
+mod review_sign_in;
+mod review_surface;
 mod support;
+mod upstream;

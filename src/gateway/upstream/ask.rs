@@ -49,9 +49,11 @@ impl<'a> Ask<'a> {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Failure {
-    NotSent(String),
+    /// It did not leave, or not surely.
+    Send(UpstreamError),
+    /// It left, and nothing came back.
     Unknown(String),
     /// The upstream answered with an HTTP error that holds no JSON-RPC answer.
     Refused(u16),
@@ -59,23 +61,14 @@ pub(super) enum Failure {
 
 impl From<UpstreamError> for Failure {
     fn from(error: UpstreamError) -> Self {
-        SendError::from(error).into()
-    }
-}
-
-impl From<SendError> for Failure {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::NotSent(why) => Self::NotSent(why),
-            SendError::Unknown(why) => Self::Unknown(why),
-        }
+        Self::Send(error)
     }
 }
 
 impl From<Failure> for SendError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NotSent(why) => Self::NotSent(why),
+            Failure::Send(error) => error.into(),
             Failure::Unknown(why) => Self::Unknown(why),
             Failure::Refused(status) => {
                 Self::Unknown(format!("the upstream answered with HTTP status {status} and did not say whether it ran"))

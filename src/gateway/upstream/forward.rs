@@ -15,6 +15,9 @@ use super::{Link, Message, SendError, Upstream, Upstreams};
 use crate::approvals::{BoxFuture, Forward, ForwardError};
 use crate::call::{AgentId, Answer, CallId, Era, Submission, ToolName, UpstreamName};
 
+/// How long a released call may take. Then its outcome is unknown, and a human looks after it.
+const RELEASED: Duration = Duration::from_secs(30 * 60);
+
 /// An approved call on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
@@ -24,7 +27,7 @@ pub struct Outgoing<'a> {
     pub agent: AgentId,
     /// Where to.
     pub upstream: &'a UpstreamName,
-    /// The tool.
+    /// The tool, as `params` name it.
     pub tool: &'a ToolName,
     /// The complete `params`, exact bytes.
     pub params: &'a str,
@@ -140,30 +143,6 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// How long a released call may take. An upstream that takes longer leaves the outcome unknown.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
-
-impl Forward for Upstreams {
-    fn forward<'a>(&'a self, call: &'a Submission) -> BoxFuture<'a, Result<Answer, ForwardError>> {
-        let outgoing = Outgoing {
-            id: call.id,
-            agent: call.agent.id,
-            upstream: &call.upstream,
-            tool: &call.tool,
-            params: &call.params,
-            headers: &call.headers,
-            era: call.era,
-            deadline: PATIENCE,
-        };
-        Box::pin(async move {
-            Self::forward(self, outgoing).await.map_err(|error| match error {
-                SendError::NotSent(why) => ForwardError::NotSent(why),
-                SendError::Unknown(why) => ForwardError::Unknown(why),
-            })
-        })
-    }
-}
-
 impl Upstreams {
     /// Sends an approved call, once: over the registered link, else over one of Placet's own. `params` goes byte for
     /// byte; of `headers` those that [`Link::send`] lets pass, `Mcp-Method` and `Mcp-Name` made anew from the call.
@@ -188,6 +167,27 @@ impl Upstreams {
         }
         let own = own(&upstream, &call).await?;
         send(&own, &call, &under_way.cancel, relay).await
+    }
+}
+
+impl Forward for Upstreams {
+    fn forward<'a>(&'a self, call: &'a Submission) -> BoxFuture<'a, Result<Answer, ForwardError>> {
+        let outgoing = Outgoing {
+            id: call.id,
+            agent: call.agent.id,
+            upstream: &call.upstream,
+            tool: &call.tool,
+            params: &call.params,
+            headers: &call.headers,
+            era: call.era,
+            deadline: RELEASED,
+        };
+        Box::pin(async move {
+            self.forward(outgoing).await.map_err(|error| match error {
+                SendError::NotSent(why) => ForwardError::NotSent(why),
+                SendError::Unknown(why) => ForwardError::Unknown(why),
+            })
+        })
     }
 }
 

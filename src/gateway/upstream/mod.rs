@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod forward;
 mod http;
+mod learn;
 mod link;
 mod message;
 mod probe;
@@ -122,8 +123,7 @@ impl Upstreams {
 
     /// Passes a cancel of a call that [`Upstreams::forward`] has under way to the upstream. The call ends when the
     /// upstream ends it, or after 10 s of silence. `false` if no such call is under way.
-    #[must_use]
-    pub fn cancel(&self, call: CallId) -> bool {
+    pub async fn cancel(&self, call: CallId) -> bool {
         self.calls.cancel(call)
     }
 

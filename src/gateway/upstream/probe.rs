@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::ask::{Ask, Failure, meta_added, standard_headers};
 use super::link::Kind;
+use super::process::Purpose;
 use super::{Link, Upstream, UpstreamError};
 use crate::call::{AgentId, Answer, Era};
 
@@ -47,51 +48,58 @@ impl Upstream {
                 *known = Some(eras);
                 Ok(eras)
             }
-            Err(why) => {
+            Err(error) => {
                 // A process that ended at its start has been counted already.
-                if self.starts().check(self.clock.now()).is_ok() {
-                    self.starts().failed(self.clock.now(), &why);
+                if let (UpstreamError::Unavailable { why, .. }, Ok(())) =
+                    (&error, self.starts().check(self.clock.now()))
+                {
+                    self.starts().failed(self.clock.now(), why);
                 }
-                Err(self.unavailable(why))
+                Err(error)
             }
         }
     }
 
     /// A process is locked to the era of its first request, so each question has a link of its own.
-    async fn probe(&self) -> Result<Eras, String> {
-        let stateless = match self.discover().await {
+    async fn probe(&self) -> Result<Eras, UpstreamError> {
+        let link = Arc::new(self.connect(Era::Stateless, true, Purpose::Probe)?);
+        let answer = discover(&link).await;
+        self.dismiss(Arc::clone(&link));
+        let stateless = match answer {
             Ok(Answer::Result(_)) => true,
             Ok(Answer::Error(_)) => return Ok(Eras { sessions: true, stateless: false }),
             Err(Failure::Refused(status)) if speaks_otherwise(status) => {
                 return Ok(Eras { sessions: true, stateless: false });
             }
-            Err(Failure::Refused(status)) => return Err(refused(status)),
-            Err(Failure::NotSent(why)) => return Err(why),
             // Some servers of the session era fall silent or end at a question that is not initialize.
             Err(Failure::Unknown(_)) => false,
+            Err(Failure::Send(_)) if !link.is_http() => false,
+            Err(failure) => return Err(self.no_answer(&link, failure)),
         };
-        let link = Arc::new(self.connect(Era::Sessions, true).map_err(|error| error.to_string())?);
+        let link = Arc::new(self.connect(Era::Sessions, true, Purpose::Session)?);
         let answer = initialize(&link).await;
-        self.dismiss(link);
+        self.dismiss(Arc::clone(&link));
         match answer {
             Ok(Answer::Result(_)) => Ok(Eras { sessions: true, stateless }),
             Ok(Answer::Error(_)) if stateless => Ok(Eras { sessions: false, stateless }),
-            Ok(Answer::Error(_)) => Err("it answers neither era of the protocol".to_owned()),
+            Ok(Answer::Error(_)) => Err(self.unavailable("it answers neither era of the protocol".to_owned())),
             Err(Failure::Refused(status)) if stateless && speaks_otherwise(status) => {
                 Ok(Eras { sessions: false, stateless })
             }
-            Err(Failure::Refused(status)) => Err(refused(status)),
-            Err(Failure::NotSent(why) | Failure::Unknown(why)) => Err(why),
+            Err(failure) => Err(self.no_answer(&link, failure)),
         }
     }
 
-    async fn discover(&self) -> Result<Answer, Failure> {
-        let link = Arc::new(self.connect(Era::Stateless, true)?);
-        let params = meta_added(Era::Stateless, "{}");
-        let headers = standard_headers(Era::Stateless, "server/discover", &params, &[]);
-        let answer = link.ask(Ask::new("placet-discover", "server/discover", &params, &headers, PATIENCE)).await;
-        self.dismiss(link);
-        answer
+    /// Why there was no answer on `link`, told of the upstream.
+    fn no_answer(&self, link: &Link, failure: Failure) -> UpstreamError {
+        let why = match failure {
+            Failure::Refused(status @ (401 | 403)) => format!("it refuses Placet's credentials (HTTP status {status})"),
+            Failure::Refused(status) => format!("it answers with HTTP status {status}"),
+            Failure::Send(error @ UpstreamError::Unavailable { .. }) => return error,
+            Failure::Send(error) => link.ended_because().unwrap_or_else(|| error.to_string()),
+            Failure::Unknown(why) => link.ended_because().unwrap_or(why),
+        };
+        self.unavailable(why)
     }
 
     /// A link for Placet's own calls on an agent's behalf, declaring no client capabilities: kept while it is used,
@@ -114,16 +122,15 @@ impl Upstream {
             }
             self.dismiss(link);
         }
-        let link = Arc::new(self.connect(Era::Sessions, true)?);
+        let link = Arc::new(self.connect(Era::Sessions, true, Purpose::Session)?);
         self.answer_alone(&link).await;
-        let why = match initialize(&link).await {
+        let error = match initialize(&link).await {
             Ok(Answer::Result(_)) => return Ok(Arc::clone(slot.insert(link))),
-            Ok(Answer::Error(_)) => "it refuses to initialize".to_owned(),
-            Err(Failure::Refused(status)) => refused(status),
-            Err(Failure::NotSent(why) | Failure::Unknown(why)) => why,
+            Ok(Answer::Error(_)) => self.unavailable("it refuses to initialize".to_owned()),
+            Err(failure) => self.no_answer(&link, failure),
         };
         self.dismiss(link);
-        Err(self.unavailable(why))
+        Err(error)
     }
 }
 
@@ -132,11 +139,10 @@ fn speaks_otherwise(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 401 | 403 | 407 | 408 | 425 | 429)
 }
 
-fn refused(status: u16) -> String {
-    match status {
-        401 | 403 => format!("it refuses Placet's credentials (HTTP status {status})"),
-        _ => format!("it answers with HTTP status {status}"),
-    }
+async fn discover(link: &Link) -> Result<Answer, Failure> {
+    let params = meta_added(Era::Stateless, "{}");
+    let headers = standard_headers(Era::Stateless, "server/discover", &params, &[]);
+    link.ask(Ask::new("placet-discover", "server/discover", &params, &headers, PATIENCE)).await
 }
 
 /// Begins a session that declares no client capabilities.

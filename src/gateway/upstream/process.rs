@@ -44,6 +44,17 @@ pub(super) struct Program {
     pub(super) starts: Starts,
 }
 
+/// What a process is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Its messages wait for a listener.
+    Session,
+    /// Requests that have nothing to do with each other; what belongs to none of them is dropped.
+    Pool,
+    /// A question that may well be the end of it, which then counts as no failure.
+    Probe,
+}
+
 /// A running process.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -97,15 +108,20 @@ impl Drop for Group {
 }
 
 impl Program {
-    /// Starts a process. `keeps` says whether its messages wait for a listener.
-    pub(super) fn start(self: &Arc<Self>, tasks: &Tasks, clock: &Clock, keeps: bool) -> Result<Arc<Process>, String> {
+    /// Starts a process; where the last ones failed at their start, only after a while.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        tasks: &Tasks,
+        clock: &Clock,
+        purpose: Purpose,
+    ) -> Result<Arc<Process>, String> {
         self.starts.check(clock.now())?;
         let started = self.spawn().inspect_err(|why| {
             tracing::warn!(upstream = %self.upstream, why, "an upstream could not be started");
             self.starts.failed(clock.now(), why);
         });
         let (mut child, group) = started?;
-        let router = Arc::new(Router::new(keeps, clock.clone()));
+        let router = Arc::new(Router::new(purpose == Purpose::Session, clock.clone()));
         let ending = Arc::new(Ending::default());
         let (lines, queue) = mpsc::channel(WAITING);
         if let Some(stdin) = child.stdin.take() {
@@ -123,7 +139,9 @@ impl Program {
             tasks.spawn("upstream errors", drain(stderr, Arc::clone(&router), Arc::clone(&excerpt)));
         }
         let (program, clock) = (Arc::clone(self), clock.clone());
-        let watch = watch(child, group, program, clock, Arc::clone(&router), Arc::clone(&ending), excerpt);
+        let watched =
+            Watched { program, purpose, clock, router: Arc::clone(&router), ending: Arc::clone(&ending), excerpt };
+        let watch = watched.watch(child, group);
         tasks.spawn("upstream process", watch);
         Ok(Arc::new(Process { router, lines, ending }))
     }
@@ -263,47 +281,58 @@ async fn drain(mut stderr: impl AsyncRead + Unpin, router: Arc<Router>, excerpt:
     tracing::debug!(bytes = later, "an upstream's standard error ended");
 }
 
-/// Sees the process to its end, by itself or asked to, and then tells everybody who waits for it.
-async fn watch(
-    mut child: Child,
-    group: Group,
+/// What there is to know of a process at its end.
+struct Watched {
     program: Arc<Program>,
+    purpose: Purpose,
     clock: Clock,
     router: Arc<Router>,
     ending: Arc<Ending>,
     excerpt: Arc<Mutex<String>>,
-) {
-    let mut status = tokio::select! {
-        status = child.wait() => status.ok(),
-        () = ending.silent.cancelled() => None,
-        () = ending.stop.cancelled() => None,
-    };
-    ending.stop.cancel();
-    for signal in [Signal::TERM, Signal::KILL] {
-        if status.is_none() {
-            match tokio::time::timeout(STEP, child.wait()).await {
-                Ok(ended) => status = ended.ok(),
-                Err(_) => group.signal(signal),
+}
+
+impl Watched {
+    /// Sees the process to its end, by itself or asked to, and then tells everybody who waits for it.
+    async fn watch(self, mut child: Child, group: Group) {
+        let ending = &self.ending;
+        let mut status = tokio::select! {
+            status = child.wait() => status.ok(),
+            () = ending.silent.cancelled() => None,
+            () = ending.stop.cancelled() => None,
+        };
+        ending.stop.cancel();
+        for signal in [Signal::TERM, Signal::KILL] {
+            if status.is_none() {
+                match tokio::time::timeout(STEP, child.wait()).await {
+                    Ok(ended) => status = ended.ok(),
+                    Err(_) => group.signal(signal),
+                }
             }
         }
+        // Who is left of the group holds the pipes open. Its number cannot have been given to others in this moment.
+        drop(group);
+        if status.is_none() {
+            status = child.wait().await.ok();
+        }
+        let _ = tokio::time::timeout(STEP, ending.silent.cancelled()).await;
+        self.tell(status);
+        ending.done.cancel();
     }
-    // Who is left of the group holds the pipes open. Its number cannot have been given to others in this moment.
-    drop(group);
-    if status.is_none() {
-        status = child.wait().await.ok();
+
+    fn tell(&self, status: Option<ExitStatus>) {
+        let (upstream, asked) = (&self.program.upstream, self.ending.asked.load(Ordering::Relaxed));
+        let why = if asked { "Placet closed it".to_owned() } else { obituary(status, self.router.spoke()) };
+        if asked || self.router.spoke() {
+            tracing::info!(%upstream, why, "an upstream's process ended");
+        } else {
+            let stderr = self.excerpt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            tracing::warn!(%upstream, why, stderr, "an upstream's process ended before it said anything");
+            if self.purpose != Purpose::Probe {
+                self.program.starts.failed(self.clock.now(), &why);
+            }
+        }
+        self.router.end(why);
     }
-    let _ = tokio::time::timeout(STEP, ending.silent.cancelled()).await;
-    let asked = ending.asked.load(Ordering::Relaxed);
-    let why = if asked { "Placet closed it".to_owned() } else { obituary(status, router.spoke()) };
-    if !asked && !router.spoke() {
-        let stderr = excerpt.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tracing::warn!(upstream = %program.upstream, why, stderr, "an upstream ended before it said anything");
-        program.starts.failed(clock.now(), &why);
-    } else {
-        tracing::info!(upstream = %program.upstream, why, "an upstream's process ended");
-    }
-    router.end(why);
-    ending.done.cancel();
 }
 
 fn obituary(status: Option<ExitStatus>, spoke: bool) -> String {

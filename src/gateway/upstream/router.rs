@@ -137,7 +137,7 @@ impl Router {
         let (to, from) = mpsc::channel(QUEUE + 1);
         let Ok(last) = to.clone().try_reserve_owned() else { return Err(NotOpened::InUse) };
         state.used = self.clock.now();
-        state.reserved.retain(|(other, _)| Some(*other) != ticket);
+        state.reserved.retain(|(other, reserved)| Some(*other) != ticket || reserved.id != ties.id);
         state.forget_abandoned();
         if sender == Sender::Agent && !state.is_listening() {
             for message in std::mem::take(&mut state.backlog) {
@@ -401,6 +401,8 @@ mod tests {
         for _ in 0..QUEUE {
             say(&router, PING).await;
         }
+        // With a fresh budget of the runtime's, so that what is polled once is truly waiting.
+        tokio::task::yield_now().await;
         let waits = say(&router, PING);
         tokio::pin!(waits);
         assert!(futures_util::poll!(&mut waits).is_pending());

@@ -9,7 +9,7 @@ use super::envelope::{Envelope, Key};
 use super::http::{Endpoint, HttpLink};
 use super::link::{IDLE, Kind, Place};
 use super::probe::Eras;
-use super::process::{Process, Program};
+use super::process::{Process, Program, Purpose};
 use super::router::Ties;
 use super::starts::Starts;
 use super::tools::{Catalogue, KnownTool};
@@ -124,8 +124,8 @@ impl Upstream {
         }
     }
 
-    fn start(&self, program: &Arc<Program>, keeps: bool) -> Result<Arc<Process>, UpstreamError> {
-        program.start(&self.tasks, &self.clock, keeps).map_err(|why| self.unavailable(why))
+    fn start(&self, program: &Arc<Program>, purpose: Purpose) -> Result<Arc<Process>, UpstreamError> {
+        program.start(&self.tasks, &self.clock, purpose).map_err(|why| self.unavailable(why))
     }
 
     fn link(&self, kind: Kind, era: Era, own: bool) -> Link {
@@ -134,9 +134,9 @@ impl Upstream {
     }
 
     /// A link of its own for `era`.
-    pub(super) fn connect(&self, era: Era, own: bool) -> Result<Link, UpstreamError> {
+    pub(super) fn connect(&self, era: Era, own: bool, purpose: Purpose) -> Result<Link, UpstreamError> {
         let kind = match &self.reach {
-            Reach::Process(program) => Kind::Process(self.start(program, true)?, Place::Alone),
+            Reach::Process(program) => Kind::Process(self.start(program, purpose)?, Place::Alone),
             Reach::Http(endpoint) => Kind::Http(HttpLink::new(Arc::clone(endpoint))),
         };
         Ok(self.link(kind, era, own))
@@ -152,7 +152,7 @@ impl Upstream {
         let mut held = self.held();
         let mine = held.entry(Some(agent)).or_default();
         self.make_room(mine)?;
-        let link = Arc::new(self.connect(Era::Sessions, false)?);
+        let link = Arc::new(self.connect(Era::Sessions, false, Purpose::Session)?);
         mine.sessions.push(Arc::downgrade(&link));
         Ok(link)
     }
@@ -181,7 +181,7 @@ impl Upstream {
     ) -> Result<Arc<Link>, UpstreamError> {
         let program = match &self.reach {
             Reach::Process(program) => program,
-            Reach::Http(_) => return self.connect(Era::Stateless, own).map(Arc::new),
+            Reach::Http(_) => return self.connect(Era::Stateless, own, Purpose::Pool).map(Arc::new),
         };
         let place = |process: &Arc<Process>| match ties() {
             None => Some(Place::Pooled(None)),
@@ -195,7 +195,7 @@ impl Upstream {
             Some(found) => found,
             None => {
                 self.make_room(mine)?;
-                let process = self.start(program, false)?;
+                let process = self.start(program, Purpose::Pool)?;
                 let place = place(&process).ok_or(UpstreamError::IdInUse)?;
                 mine.pool.push(Arc::clone(&process));
                 (process, place)

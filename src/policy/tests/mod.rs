@@ -1,5 +1,10 @@
 //! The policy, tested as its readers use it: a file in, rulings out.
 
+mod broken;
+mod counters;
+mod precedence;
+mod properties;
+mod requirement;
 mod seed;
 
 use std::time::Duration;

@@ -78,11 +78,6 @@ impl SmtpSink {
         self.address.port()
     }
 
-    /// As placet.toml names it.
-    pub fn url(&self) -> String {
-        format!("smtp://{}", self.address)
-    }
-
     /// Refuses connections from now on.
     pub async fn down(&mut self) {
         self.tasks.shutdown().await;

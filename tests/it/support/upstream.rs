@@ -49,7 +49,7 @@ impl Upstream {
         let (shared, tasks) = (Arc::new(Shared::default()), Tasks::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-        let router = Router::new().route("/mcp", post(receive)).with_state(Arc::clone(&shared));
+        let router = Router::new().route("/mcp", post(receive).get(listen)).with_state(Arc::clone(&shared));
         let stopping = tasks.clone();
         tasks.spawn("stub", async move {
             let stopped = async move { stopping.stopped().await };
@@ -104,7 +104,16 @@ pub(crate) fn json_answer(body: String) -> Response {
 /// The stub's tools.
 pub(crate) fn tools() -> Value {
     let tool = |name: &str| json!({"name": name, "description": format!("{name} of the stub"), "inputSchema": {"type": "object"}});
-    json!(["list_users", "get_user_policy", "put_user_policy", "create_user", "delete_user", "echo", "unlisted"].map(tool))
+    json!(
+        ["list_users", "get_user_policy", "put_user_policy", "create_user", "delete_user", "echo", "unlisted"]
+            .map(tool)
+    )
+}
+
+/// GET is scripted as the method `GET`; without that the stub has no stream of its own.
+async fn listen(State(shared): State<Arc<Shared>>) -> Response {
+    let scripted = shared.scripted.lock().unwrap();
+    scripted.get("GET").map_or_else(|| StatusCode::METHOD_NOT_ALLOWED.into_response(), |answer| answer(&Value::Null))
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {

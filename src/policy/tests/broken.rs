@@ -1,0 +1,170 @@
+//! Broken files and what their authors are told.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::policy::{Problem, Severity};
+
+fn problems(text: &str) -> Vec<Problem> {
+    parse(text, &defaults(&["iam", "s3"])).map_or_else(|problems| problems, |parsed| parsed.warnings)
+}
+
+/// Each of these under `"tools": {"x": …}`.
+const ENTRIES: &[&str] = &[
+    r#"[]"#,
+    r#"{"action": "alow"}"#,
+    r#"{"action": "approve"}"#,
+    r#"{"action": true}"#,
+    r#"{"actoin": "deny"}"#,
+    r#"{"reason": " "}"#,
+    r#"{"override": "yes"}"#,
+    r#"{"require": [{"path": "args.a", "op": "eq", "value": 1}]}"#,
+    r#"{"deny_if": [{"path": "args.a", "op": "exists"}]}"#,
+    r#"{"deny_if": {}}"#,
+    r#"{"when": []}"#,
+    r#"{"rules": []}"#,
+    r#"{"approval": {}}"#,
+    r#"{"approval": {"timeout": "15m"}}"#,
+    r#"{"action": "deny", "approval": {"approvals": 2}}"#,
+    r#"{"action": "deny", "rate_limit": {"max": 1, "window": 1}}"#,
+    r#"{"action": "allow", "reason": "because"}"#,
+    r#"{"risk": "read", "approval": {"risk": "access"}}"#,
+    r#"{"risk": "high"}"#,
+    r#"{"limits": {"counter": "c"}}"#,
+    r#"{"limits": [{}]}"#,
+    r#"{"limits": [{"counter": "", "window": "week", "max": -1, "scope": "user"}]}"#,
+    r#"{"limits": [{"counter": "c", "window": "minute", "max": 1.0}]}"#,
+    r#"{"limits": [{"counter": "c", "window": "minute", "max": 99999999999999999999}]}"#,
+    r#"{"limits": [{"counter": "c", "window": "minute", "max": "5"}]}"#,
+    r#"{"limits": [{"counter": "c", "window": "minute", "max": 0}]}"#,
+    r#"{"limits": [{"counter": "c", "window": "minute", "max": 1}, {"counter": "c", "window": "minute", "max": 2}]}"#,
+    r#"{"rate_limit": "5/hour"}"#,
+    r#"{"rate_limit": {"max": 5}}"#,
+    r#"{"rate_limit": {"max": 5, "window": 0}}"#,
+    r#"{"rate_limit": {"max": 5, "window": "minute"}}"#,
+];
+
+/// Each of these under `"tools": {"x": {"action": "require_approval", "approval": …}}`.
+const APPROVALS: &[&str] = &[
+    r#"[]"#,
+    r#"{"timeout": "15"}"#,
+    r#"{"timeout": "0s"}"#,
+    r#"{"timeout": 900}"#,
+    r#"{"execute_within": "9999d"}"#,
+    r#"{"on_timeout": "accept"}"#,
+    r#"{"on_timeout": "approve"}"#,
+    r#"{"on_timeout": "approve", "risk": "destructive"}"#,
+    r#"{"on_timeout": "escalate"}"#,
+    r#"{"on_timeout": "reject", "escalate_to": ["a"]}"#,
+    r#"{"escalate_to": ["a"]}"#,
+    r#"{"on_timeout": "escalate", "escalate_to": []}"#,
+    r#"{"approvals": 0}"#,
+    r#"{"approvals": 256}"#,
+    r#"{"approvals": "two"}"#,
+    r#"{"reviewers": []}"#,
+    r#"{"reviewers": ["a b", 1, ""]}"#,
+    r#"{"reviewers": "iam"}"#,
+    r#"{"self_approval": 1, "require_reason": "yes"}"#,
+    r#"{"release": "now", "input_after_approval": "deny"}"#,
+    r#"{"message": ""}"#,
+    r#"{"when": [{"path": "args.a", "op": "exists"}]}"#,
+    r#"{"ask_reason": true}"#,
+    r#"{"time_out": "1m", "aprovals": 1}"#,
+    r#"{"context": {}}"#,
+    r#"{"context": [{}]}"#,
+    r#"{"context": [{"tool": "get_x", "arguments": [1]}]}"#,
+    r#"{"context": [{"tool": "get_x", "args": {}}]}"#,
+    r#"{"context": [{"tool": "get_x", "arguments": {"a": "$args", "b": ["$args.l[*]"]}}]}"#,
+    r#"{"context": [{"tool": "delete_x"}]}"#,
+];
+
+/// Whole files.
+const FILES: &[&str] = &[
+    "",
+    "{",
+    "[]",
+    "null",
+    "{}",
+    "version: 1\ntools: {}\n",
+    "{\"version\": \"1\",}",
+    "{\"version\": \"1\" // comment\n}",
+    "\u{feff}{\"version\": \"1\"}",
+    r#"{"version": 1}"#,
+    r#"{"version": "2"}"#,
+    r#"{"version": "1", "default": "require_approval"}"#,
+    r#"{"version": "1", "default": null}"#,
+    r#"{"version": "1", "hide": "x"}"#,
+    r#"{"version": "1", "hide": ["", "a{b", "a[b", "s3/", "/x", "{iam/a,s3/b}", 3]}"#,
+    r#"{"version": "1", "readers": ["[z-a]"]}"#,
+    r#"{"version": "1", "all_tools": {"action": "deny", "rate_limit": {"max": 1, "window": 1}}}"#,
+    r#"{"version": "1", "all_tools": {"require": [1]}}"#,
+    r#"{"version": "1", "tools": ["x"]}"#,
+    r#"{"version": "1", "tools": {"": {}, "a}": {}}}"#,
+    r#"{"version": "1", "tools": {"x": {}, "y": {}, "x": {}}, "tools": {}}"#,
+    r#"{"version": "1", "tools": {"x": {"reason": "a", "r\u0065ason": "b"}}}"#,
+    r#"{"version": "1", "tools": {"x\ud800": {}}}"#,
+    r#"{"version": "1", "tools": {"x*": {"override": true}}}"#,
+    r#"{"version": "1", "tools": {"x": {"override": true}}}"#,
+    r#"{"version": "1", "tools": {"x": {}, "*": {"action": "deny"}}}"#,
+    r#"{"version": "1", "tools": {"x": {"override": true}, "*": {"action": "deny"}}}"#,
+    r#"{"version": "1", "hide": ["x*"], "tools": {"xy": {"override": true}}}"#,
+    r#"{"version": "1", "tools": {"ima/x": {}, "fs/*": {}}}"#,
+    r#"{"version": "1", "methods": {"tools/call": {}, "resources/*": {"action": "require_approval", "risk": "read"}}}"#,
+    r#"{"version": "1", "methods": {"prompts/get": {}, "prompts/*": {"action": "deny"}}}"#,
+    r#"{"version": "1", "hidden": [], "alltools": {}, "tool": {}, "zzz": 1}"#,
+    "{\n  \"version\": \"3\",\n  \"default\": \"maybe\",\n  \"tools\": {\n    \"é\": { \"action\": \"ask\",\n           \"limits\": 3 },\n    \"b\": 7\n  }\n}\n",
+];
+
+#[test]
+fn each_broken_file_is_explained() {
+    let mut said = String::new();
+    let entries = ENTRIES.iter().map(|entry| (*entry, format!(r#"{{"version": "1", "tools": {{"x": {entry}}}}}"#)));
+    let approvals = APPROVALS.iter().map(|block| {
+        let entry = format!(r#"{{"action": "require_approval", "approval": {block}}}"#);
+        (*block, format!(r#"{{"version": "1", "readers": ["get_*"], "tools": {{"x": {entry}}}}}"#))
+    });
+    let files = FILES.iter().map(|file| (*file, (*file).to_owned()));
+    for (shown, text) in entries.chain(approvals).chain(files) {
+        let found = problems(&text);
+        writeln!(said, "{}", shown.trim_end()).unwrap();
+        found.iter().for_each(|problem| writeln!(said, "    {problem}").unwrap());
+        assert!(!found.is_empty() || shown == r#"{"approval": {}}"#, "{text}");
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn only_errors_keep_a_file_from_being_used() {
+    let text = r#"{"version": "1", "tools": {"x": {"override": true}, "*": {"action": "deny"}}}"#;
+    assert!(parse(text, &defaults(&[])).unwrap().warnings.iter().all(|p| p.severity == Severity::Warning));
+    let both = r#"{"version": "1", "defualt": "deny", "tools": {"x": {"override": true}, "*": {"action": "deny"}}}"#;
+    let found = parse(both, &defaults(&[])).unwrap_err();
+    assert_eq!(found.iter().map(|p| p.severity).collect::<Vec<_>>(), [Severity::Error, Severity::Warning]);
+}
+
+#[test]
+fn pointers_resolve_in_the_file() {
+    use crate::call::json::{Limits, read_reporting};
+    for text in FILES {
+        let Ok((document, _)) = read_reporting(text.as_bytes(), &Limits::default()) else { continue };
+        for problem in problems(text) {
+            assert!(document.root().pointer(&problem.pointer).is_some(), "{problem} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_problems_is_counted() {
+    let tools: Vec<_> = (0..1000).map(|number| format!(r#""t{number}": {{"bad": 1}}"#)).collect();
+    let found = problems(&format!(r#"{{"version": "1", "tools": {{{}}}}}"#, tools.join(",")));
+    assert_eq!(found.len(), 201);
+    assert_eq!(found[200].message, "800 further problems are not listed");
+}
+
+#[test]
+fn deep_and_large_files_end_in_words() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(problems(&deep)[0].message.contains("nested deeper"));
+    let large = format!(r#"{{"version": "1", "description": "{}"}}"#, "x".repeat(9 << 20));
+    assert!(problems(&large)[0].message.contains("larger than the limit"));
+}

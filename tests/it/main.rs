@@ -7,6 +7,7 @@ mod components;
 mod gateway;
 mod house;
 mod notify;
+mod people;
 mod real;
 mod review_api;
 mod review_decide;

@@ -2,6 +2,9 @@
 //! `placet serve` with its durable log; then a thousand held calls: memory each, and the time from a reviewer's verdict
 //! to the agent's answer. `cargo bench` prints one table; nothing is asserted.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures with the machine's clock")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -167,7 +170,7 @@ async fn prepare(folder: &Path, upstream: SocketAddr) -> (SocketAddr, Secrets) {
     let (clock, entropy, tasks) = (Clock::System, Entropy::System, Tasks::default());
     let store = Store::open(&folder.join("data"), clock.clone(), &tasks).await.expect("a store");
     let day = Duration::from_secs(86_400);
-    let identity = Identity::new(store.clone(), clock, entropy, SessionLimits { idle: day, longest: day });
+    let identity = Identity::new(store.clone(), clock, entropy, SessionLimits { idle: day, max: day });
     let owner = Email::parse("owner@example.com").expect("an address");
     let agent = identity.agent_add(AgentName::new("bench").expect("a name"), owner, vec![]).await.expect("an agent");
     let email = Email::parse("mira@example.com").expect("an address");

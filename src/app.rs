@@ -13,6 +13,7 @@ use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
 use crate::audit::Entry;
 use crate::clock::{Clock, Entropy};
 use crate::config::{self, Config};
+use crate::control;
 use crate::gateway::upstream::{Transport, UpstreamConfig, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::health;
@@ -80,7 +81,7 @@ impl App {
         let rules: Arc<dyn Rules> = Arc::clone(&policy) as _;
         let settings = settings(config);
         let approvals = Approvals::new(store.clone(), entropy.clone(), tasks.clone(), seal, forward, rules, settings);
-        let limits = SessionLimits { idle: config.server.session_idle, longest: config.server.session_max };
+        let limits = SessionLimits { idle: config.server.session_idle, max: config.server.session_max };
         let identity = Identity::new(store.clone(), clock.clone(), entropy.clone(), limits);
         log_start(&store, &policy, config).await?;
         approvals.recover().await?;
@@ -104,23 +105,31 @@ impl App {
             reached: config.upstreams.iter().map(|upstream| (upstream.name.clone(), reached(upstream))).collect(),
             mails: mailer.is_some(),
         });
-        let review = Review::new(
-            store.clone(),
-            identity.clone(),
-            approvals.clone(),
-            clock.clone(),
-            entropy.clone(),
-            tasks.clone(),
-            Site::new(&config.public_url, address, &config.server.allowed_hosts, &config.server.trusted_proxies)?,
+        let review = Review::new(review::Parts {
+            store: store.clone(),
+            identity: identity.clone(),
+            approvals: approvals.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            tasks: tasks.clone(),
+            site: Site::new(&config.public_url, address, &config.server.allowed_hosts, &config.server.trusted_proxies)?,
             overview,
-        );
+        });
         let router = Router::new()
             .merge(gateway::router(gateway))
-            .merge(health::router(store.clone(), tasks.clone(), metrics))
+            .merge(health::router(store.clone(), tasks.clone(), metrics.clone()))
             .merge(routes)
             .merge(review::router(review));
 
-        start_tasks(&tasks, &approvals, &policy, &store, &clock);
+        control::listen(&config.data_dir, identity.clone(), &tasks)?;
+        start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
+        let (learning, stopping) = (upstreams.clone(), tasks.clone());
+        tasks.spawn("learn_tools", async move {
+            tokio::select! {
+                () = stopping.stopped() => {}
+                () = learning.learn_tools() => {}
+            }
+        });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         serve(listener, router, &tasks);
         Ok(Self { address, store, approvals, identity, policy, upstreams, tasks })
@@ -165,8 +174,19 @@ async fn log_start(store: &Store, policy: &InForce, config: &Config) -> anyhow::
     Ok(policy.log_start(store).await?)
 }
 
-fn start_tasks(tasks: &Tasks, approvals: &Approvals, policy: &Arc<InForce>, store: &Store, clock: &Clock) {
+fn start_tasks(
+    tasks: &Tasks,
+    approvals: &Approvals,
+    policy: &Arc<InForce>,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+) {
     tasks.spawn("expiry", tasks::expiry(approvals.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn(
+        "counting",
+        tasks::counting(approvals.clone(), store.clone(), metrics.clone(), clock.clone(), tasks.clone()),
+    );
     tasks.spawn("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 

@@ -11,6 +11,7 @@ pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod explain;
 pub mod gateway;

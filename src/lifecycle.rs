@@ -17,7 +17,7 @@ pub struct Tasks {
 impl Tasks {
     /// Runs `future` until it ends; the stop waits for it. `name` is its span in the logs.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(future.instrument(tracing::info_span!("task", name)));
+        self.tracker.spawn(future.instrument(tracing::info_span!("task", task = name)));
     }
 
     /// Becomes true, and wakes [`Tasks::stopped`], when the process begins to stop.

@@ -1,13 +1,14 @@
 //! The command line: one file per command. Prints; everything else in Placet logs.
 
+mod agent;
 mod api;
 mod calls;
 mod check;
-//mod agent;
 mod demo;
+mod identity;
 mod init;
 mod output;
-//mod reviewer;
+mod reviewer;
 mod serve;
 mod watch;
 
@@ -36,9 +37,9 @@ enum Command {
     /// Say what is wrong with placet.toml and the policy
     Check(check::Args),
     /// Add, list and revoke agents
-    //    Agent(agent::Args),
+    Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
-    //    Reviewer(reviewer::Args),
+    Reviewer(reviewer::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
     /// Print every change of every call as it happens
@@ -61,8 +62,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
-        //        Command::Agent(args) => agent::run(args),
-        //        Command::Reviewer(args) => reviewer::run(args),
+        Command::Agent(args) => agent::run(args),
+        Command::Reviewer(args) => reviewer::run(args),
         Command::Calls(args) => calls::run(args),
         Command::Watch(args) => watch::run(args),
     };

@@ -77,7 +77,7 @@ impl Demo {
         let agent =
             app.identity.agent_add(AgentName::new("demo-agent")?, owner, vec![UpstreamName::new("iam")?]).await?;
         let link = format!("{url}/login/link/{}", made.link.token.reveal());
-        let (code, token) = (made.link.code.clone(), agent.token.reveal().to_owned());
+        let (code, token) = (made.link.code.expose().to_owned(), agent.token.reveal().to_owned());
         Ok(Self { app, url, link, code, token, server, folder })
     }
 

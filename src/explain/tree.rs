@@ -111,6 +111,14 @@ impl Tree {
     }
 }
 
+/// A whole document as pretty-printed lines.
+pub fn lines(doc: &Document<'_>, reveal: Reveal) -> Vec<CodeLine> {
+    match reveal {
+        Reveal::Masked => pretty::lines(doc, doc.root(), &masks(doc)),
+        Reveal::Revealed => pretty::lines(doc, doc.root(), &[]),
+    }
+}
+
 /// The mask for a value, if it has one. Masks come in the order of the text.
 fn mask_of<'m>(masks: &'m [Mask], node: &Node<'_>) -> Option<&'m str> {
     let at = masks.binary_search_by_key(&node.span.start, |mask| mask.span.start).ok()?;

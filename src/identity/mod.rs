@@ -36,12 +36,12 @@ pub struct SessionLimits {
     /// Without use.
     pub idle: Duration,
     /// At all.
-    pub longest: Duration,
+    pub max: Duration,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(12 * 3600), longest: Duration::from_secs(7 * 24 * 3600) }
+        Self { idle: Duration::from_secs(12 * 3600), max: Duration::from_secs(7 * 24 * 3600) }
     }
 }
 

@@ -17,6 +17,7 @@ use super::session::Script;
 use super::view::error::Problem;
 use crate::approvals::Channel;
 use crate::call::{self, CallId, CallState, HeldCall, Millis, Verdict, secrets};
+use crate::explain::tree::Reveal;
 use crate::store::CallFilter;
 
 /// Calls in one answer, unless another number is asked for, and at most.
@@ -129,7 +130,7 @@ pub async fn decision(
 /// A call as the interface writes it.
 fn call_json(held: &HeldCall) -> Value {
     let submission = &held.submission;
-    let read = arguments::read(submission.arguments(), false);
+    let read = arguments::read(submission.arguments(), Reveal::Masked);
     let decisions: Vec<_> = held
         .votes
         .iter()
@@ -146,7 +147,7 @@ fn call_json(held: &HeldCall) -> Value {
     let tricks: Vec<_> = read
         .tricks
         .iter()
-        .map(|trick| json!({ "kind": trick.kind, "where": trick.place, "shown": trick.shown }))
+        .map(|trick| json!({ "kind": trick.kind.as_str(), "where": trick.where_, "shown": trick.shown }))
         .collect();
     let pending = held.state.is_pending();
     json!({

@@ -15,8 +15,9 @@ use super::view::call::{Barred, Call, CallPage, Claim, Decision, Masked, OnTimeo
 use super::view::error::Problem;
 use super::view::{Nav, Text, Verdict};
 use crate::approvals::Ineligible;
-use crate::audit::Entry;
 use crate::call::{self, Approver, CallId, CallState, Digest, HeldCall};
+use crate::explain::tree::Reveal;
+use crate::explain::trickery::{self, TrickKind};
 use crate::identity::{Reviewer, Session};
 
 /// What a call's page is asked with.
@@ -27,16 +28,22 @@ pub struct Asked {
 }
 
 /// What the page shows beside the call itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Shown {
     /// The choice that a mail's link prepared.
     pub prepared: Option<Verdict>,
-    /// Secrets in clear.
-    pub revealed: bool,
+    /// Whether secrets are in clear.
+    pub reveal: Reveal,
     /// What was wrong with the last try to decide.
     pub error: Option<String>,
     /// The reason typed then.
     pub reason: String,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { prepared: None, reveal: Reveal::Masked, error: None, reason: String::new() }
+    }
 }
 
 /// `GET /calls/{id}`
@@ -58,15 +65,8 @@ pub async fn page(
 /// `POST /calls/{id}/reveal`: the page with its secrets in clear, once the log knows who looked.
 pub async fn reveal(State(review): State<Review>, Path(id): Path<String>, form: SignedForm) -> Answer {
     let call = review.visible(&form.session, &id).await?;
-    let submission = &call.submission;
-    let entry = Entry::new("call.revealed")
-        .call(submission.id)
-        .agent(&submission.agent.name)
-        .upstream(&submission.upstream)
-        .tool(&submission.tool)
-        .reviewer(form.session.reviewer.id);
-    review.0.store.append(entry).await?;
-    review.call_page(&form.session, &call, Shown { revealed: true, ..Shown::default() }).await
+    review.0.store.call_revealed(&call, form.session.reviewer.id).await?;
+    review.call_page(&form.session, &call, Shown { reveal: Reveal::Revealed, ..Shown::default() }).await
 }
 
 impl Review {
@@ -103,14 +103,14 @@ impl Review {
         let everybody = self.0.identity.reviewers().await?;
         let entries = self.0.store.entries_of(submission.id).await?;
         let text = submission.arguments();
-        let read = arguments::read(text, shown.revealed);
+        let read = arguments::read(text, shown.reveal);
         let name = |id: &call::ReviewerId| {
             let person = everybody.iter().find(|reviewer| reviewer.id == *id);
             Text::new(person.map_or("somebody without an account", |person| &person.name))
         };
-        let exact = masked(text, shown.revealed);
-        let hides = read.secrets > 0 && !shown.revealed;
-        let revealed = shown.revealed;
+        let exact = masked(text, shown.reveal);
+        let revealed = shown.reveal == Reveal::Revealed;
+        let hides = read.secrets > 0 && !revealed;
         Ok(Call {
             id: submission.id.to_string(),
             standing: self.standing(held, &name, lacks_reviewers(held, &everybody, self.solo())),
@@ -124,7 +124,7 @@ impl Review {
             rule: Some(Text::new(&format!("{} (policy {})", submission.rule, submission.policy.short()))),
             claims: claims(held, read.claims_confirmation),
             arguments: read.tree,
-            tricks: read.tricks.into_iter().map(trick).collect(),
+            tricks: read.tricks.iter().map(trick).collect(),
             findings: Vec::new(),
             reads: self.reads(held),
             masked: hides.then_some(Masked { count: read.secrets, may_reveal: true }),
@@ -135,7 +135,7 @@ impl Review {
             arguments_sha256: Digest::of(text.as_bytes()).to_string(),
             digest: held.digest.to_string(),
             timeline: self.timeline(&entries, &names(&everybody)),
-            outcome: self.outcome(held, revealed),
+            outcome: self.outcome(held, shown.reveal),
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
             may_find: false,
         })
@@ -234,15 +234,21 @@ fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
     client.into_iter().chain(confirmed).collect()
 }
 
-fn trick(trick: arguments::Trick) -> Trick {
+fn trick(trick: &trickery::Trick) -> Trick {
     let what = match trick.kind {
-        "bidi" => "Text direction is changed",
-        "zero_width" => "Invisible characters",
-        "mixed_script" => "A letter of another alphabet within a word",
-        "whitespace" => "Unusual blanks",
-        "duplicate_key" => "A key is given twice",
-        "unparsable" => "A document cannot be read",
-        _ => "Control characters",
+        TrickKind::Bidi => "Text direction is changed",
+        TrickKind::ZeroWidth => "Invisible characters",
+        TrickKind::Control => "Control characters",
+        TrickKind::Confusable => "Letters that look like others",
+        TrickKind::MixedScript => "Letters of several alphabets in one word",
+        TrickKind::DuplicateKey => "A key is given twice",
+        TrickKind::UnknownKey => "A key that the format does not have",
+        TrickKind::WrongCase => "A key in the wrong case",
+        TrickKind::Encoded => "Encoded more often than needed",
+        TrickKind::LongLine => "A line too long to be read",
+        TrickKind::Whitespace => "Blanks that push text out of sight, or are none",
+        TrickKind::Opaque => "What is meant is not in the call",
+        TrickKind::Unparsable => "A document that cannot be read",
     };
-    Trick { what: what.to_owned(), place: Text::new(&trick.place), shown: Text::new(&trick.shown) }
+    Trick { what: what.to_owned(), place: Text::new(&trick.where_), shown: Text::new(&trick.shown) }
 }

@@ -9,20 +9,6 @@ use super::view::{Banner, Chrome, Nav, Person, Text, Time};
 use crate::call::Millis;
 use crate::identity::Session;
 
-/// The surroundings of a page that nobody is signed in to.
-#[must_use]
-pub fn chrome_of_nobody(title: &str, now: Millis) -> Chrome {
-    Chrome {
-        title: title.to_owned(),
-        nav: Nav::Elsewhere,
-        pending: 0,
-        person: None,
-        banners: Vec::new(),
-        now: Time::new(now.0, now.0),
-        live: false,
-    }
-}
-
 /// A rendered page as an answer.
 ///
 /// # Errors
@@ -32,6 +18,19 @@ pub fn html(page: &impl askama::Template) -> Result<Response, Failure> {
 }
 
 impl Review {
+    /// The surroundings of a page that nobody is signed in to.
+    pub(super) fn chrome_of_nobody(&self, title: &str) -> Chrome {
+        Chrome {
+            title: title.to_owned(),
+            nav: Nav::Elsewhere,
+            pending: 0,
+            person: None,
+            banners: Vec::new(),
+            now: self.time(self.0.clock.now()),
+            live: false,
+        }
+    }
+
     /// The surroundings of a page of this person.
     ///
     /// # Errors
@@ -47,8 +46,7 @@ impl Review {
             banners.push(Banner::PlainHttp);
         }
         let person = Some(Person { name: Text::new(&reviewer.name), csrf: session.csrf.clone() });
-        let now = self.0.clock.now();
-        Ok(Chrome { title, nav, pending, person, banners, now: Time::new(now.0, now.0), live: true })
+        Ok(Chrome { title, nav, pending, person, banners, now: self.time(self.0.clock.now()), live: true })
     }
 
     /// A moment as pages say it, now.

@@ -13,6 +13,7 @@ use super::view::error::Problem;
 use super::view::{self, Text};
 use crate::approvals::{Channel, DecideError, Decision};
 use crate::call::{Digest, HeldCall, ReviewerId, Verdict};
+use crate::explain::tree::Reveal;
 
 /// `POST /calls/{id}/decision`
 pub async fn decision(State(review): State<Review>, Path(id): Path<String>, form: SignedForm) -> Answer {
@@ -36,7 +37,7 @@ pub async fn decision(State(review): State<Review>, Path(id): Path<String>, form
         Err(Refused::Final(failure)) => return Err(failure),
         Err(Refused::TryAgain(error)) => error,
     };
-    let shown = Shown { prepared: None, error: Some(error), reason: reason.to_owned(), revealed: false };
+    let shown = Shown { error: Some(error), reason: reason.to_owned(), ..Shown::default() };
     let page = review.call_page(&session, &call, shown).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }
@@ -77,7 +78,7 @@ impl Review {
         let digest: Digest = asked.digest.trim().parse().map_err(|_| Refused::Final(stale().into()))?;
         if asked.verdict == Verdict::Approve
             && call.state.is_pending()
-            && let Some(blocked) = arguments::read(call.submission.arguments(), false).blocked
+            && let Some(blocked) = arguments::read(call.submission.arguments(), Reveal::Masked).blocked
         {
             return Err(Refused::TryAgain(blocked));
         }

@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 
-use super::chrome::chrome_of_nobody;
 use super::failure::{Failure, What};
 use super::session::cookie;
 use super::view::error::{ErrorPage, Problem};
@@ -90,16 +89,17 @@ fn told(failure: Failure, id: &str) -> (StatusCode, Problem) {
 async fn page(review: &Review, failure: Failure, id: &str, cookie: Option<String>) -> Response {
     let (status, problem) = told(failure, id);
     let title = problem.heading().to_owned();
-    // An error page never fails for want of a session: it is then shown to nobody in particular.
+    // An error page never fails for want of a session: it is then shown to nobody in particular. Under a foreign name
+    // it always is: what stands on it would be another site's to read.
     let session = match cookie {
-        Some(cookie) => review.0.identity.peek_session(&cookie).await.ok(),
-        None => None,
+        Some(cookie) if status != StatusCode::MISDIRECTED_REQUEST => review.0.identity.peek_session(&cookie).await.ok(),
+        _ => None,
     };
     let chrome = match session {
         Some(SessionState::Live(session)) => review.chrome(&session, title, Nav::Elsewhere).await.ok(),
         _ => None,
     };
-    let chrome = chrome.unwrap_or_else(|| chrome_of_nobody(problem.heading(), review.0.clock.now()));
+    let chrome = chrome.unwrap_or_else(|| review.chrome_of_nobody(problem.heading()));
     match (ErrorPage { chrome, problem }).render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(_) => {

@@ -104,18 +104,17 @@ impl Line {
     async fn tell(&mut self, socket: &mut WebSocket) -> Option<CloseFrame> {
         let (clock, tasks) = (self.review.0.clock.clone(), self.review.0.tasks.clone());
         loop {
-            let message = tokio::select! {
+            let messages = tokio::select! {
                 () = tasks.stopped() => return frame(close_code::AWAY, "Placet is stopping"),
-                Ok(()) = self.endings.changed() => None,
-                () = clock.sleep(LOOK_AFTER) => Some(Message::Ping(bytes::Bytes::new())),
+                Ok(()) = self.endings.changed() => Vec::new(),
+                () = clock.sleep(LOOK_AFTER) => vec![Message::Ping(bytes::Bytes::new())],
                 event = self.events.recv() => match event {
-                    Ok(event) => match self.notice(&event).await {
-                        Ok(Some(notice)) => Some(notice),
-                        Ok(None) => continue,
+                    Ok(event) => match self.notices(&event).await {
+                        Ok(notices) => notices,
                         Err(error) => return broken(&error),
                     },
-                    // Some were missed: the page reads everything again.
-                    Err(RecvError::Lagged(_)) => Some(Message::text(r#"{"type":"resync"}"#)),
+                    // Some were missed: who connects again reads everything again.
+                    Err(RecvError::Lagged(_)) => return frame(close_code::AGAIN, "Too much happened at once"),
                     Err(RecvError::Closed) => return frame(close_code::AWAY, "Placet is stopping"),
                 },
                 incoming = socket.recv() => match incoming {
@@ -128,20 +127,23 @@ impl Line {
                 Ok(None) => return frame(close_code::POLICY, "signed out"),
                 Err(error) => return broken(&error),
             }
-            if let Some(message) = message
-                && !matches!(tokio::time::timeout(PATIENCE, socket.send(message)).await, Ok(Ok(())))
-            {
-                return None;
+            for message in messages {
+                if !matches!(tokio::time::timeout(PATIENCE, socket.send(message)).await, Ok(Ok(()))) {
+                    return None;
+                }
             }
         }
     }
 
-    async fn notice(&self, event: &CallChanged) -> Result<Option<Message>, StoreError> {
-        if !self.review.0.store.is_within(event.id, &self.sight).await? {
-            return Ok(None);
+    /// The call and how many wait now; nothing about a call that is out of sight.
+    async fn notices(&self, event: &CallChanged) -> Result<Vec<Message>, StoreError> {
+        let store = &self.review.0.store;
+        if !store.is_within(event.id, &self.sight).await? {
+            return Ok(Vec::new());
         }
-        let notice = serde_json::json!({ "type": "call", "id": event.id, "state": event.state });
-        Ok(Some(Message::text(notice.to_string())))
+        let call = serde_json::json!({ "type": "call", "id": event.id, "state": event.state });
+        let queue = serde_json::json!({ "type": "queue", "pending": store.pending_within(&self.sight).await? });
+        Ok([call, queue].map(|notice| Message::text(notice.to_string())).into())
     }
 }
 

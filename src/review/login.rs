@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use secrecy::SecretString;
 
 use super::Review;
-use super::chrome::{chrome_of_nobody, html};
+use super::chrome::html;
 use super::failure::{Answer, Failure, wait_words};
 use super::next::local_path;
 use super::session::{Client, Fields, SignedForm, cookie, set_cookie};
@@ -41,7 +41,7 @@ pub async fn page(State(review): State<Review>, Query(asked): Query<Asked>, head
 
 fn login_page(review: &Review, next: &str, email: &str, notice: Option<LoginNotice>) -> Answer {
     html(&LoginPage {
-        chrome: chrome_of_nobody("Sign in", review.0.clock.now()),
+        chrome: review.chrome_of_nobody("Sign in"),
         next: next.to_owned(),
         email: email.to_owned(),
         csrf: String::new(),
@@ -76,7 +76,7 @@ fn wait_page(page: Response, wait: Duration) -> Response {
 
 fn welcome(review: &Review, signed_in: &SignedIn, next: &str) -> Response {
     let mut response = Redirect::to(next).into_response();
-    let longest = review.0.identity.limits().longest;
+    let longest = review.0.identity.limits().max;
     if let Some(cookie) = set_cookie(&review.0.site, signed_in.cookie.reveal(), longest) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
@@ -95,7 +95,7 @@ pub async fn link_page(State(review): State<Review>, Path(token): Path<String>, 
 
 fn show_link(review: &Review, token: &str, next: &str, notice: Option<LinkNotice>) -> Answer {
     html(&LinkPage {
-        chrome: chrome_of_nobody("Sign in", review.0.clock.now()),
+        chrome: review.chrome_of_nobody("Sign in"),
         token: token.to_owned(),
         next: next.to_owned(),
         csrf: String::new(),

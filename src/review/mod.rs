@@ -52,17 +52,26 @@ const LONGEST_BODY: usize = 64 * 1024;
 
 /// What the reviewer's side works with. Clones share it.
 #[derive(Clone)]
-pub struct Review(Arc<Inner>);
+pub struct Review(Arc<Parts>);
 
-struct Inner {
-    store: Store,
-    identity: Identity,
-    approvals: Approvals,
-    clock: Clock,
-    entropy: Entropy,
-    tasks: Tasks,
-    site: Site,
-    overview: Arc<dyn Overview>,
+/// The parts of the service that the reviewer's side works with.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Who is who.
+    pub identity: Identity,
+    /// The held calls.
+    pub approvals: Approvals,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// The process's tasks.
+    pub tasks: Tasks,
+    /// Where the service lives.
+    pub site: Site,
+    /// The rest of the service.
+    pub overview: Arc<dyn Overview>,
 }
 
 impl std::fmt::Debug for Review {
@@ -74,21 +83,8 @@ impl std::fmt::Debug for Review {
 impl Review {
     /// The pages over these parts.
     #[must_use]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is another part of the service; grouping them would only rename them"
-    )]
-    pub fn new(
-        store: Store,
-        identity: Identity,
-        approvals: Approvals,
-        clock: Clock,
-        entropy: Entropy,
-        tasks: Tasks,
-        site: Site,
-        overview: Arc<dyn Overview>,
-    ) -> Self {
-        Self(Arc::new(Inner { store, identity, approvals, clock, entropy, tasks, site, overview }))
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 }
 

@@ -7,6 +7,7 @@ use super::view::call::{Outcome, OutcomeBody, Read, ReadAnswer};
 use super::view::tree::CodeLine;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Answer, CallState, ContextResult, HeldCall, secrets};
+use crate::explain::tree::Reveal;
 
 /// The parts of an MCP tool result that a reader needs.
 struct ToolResult {
@@ -20,33 +21,36 @@ enum Body {
 }
 
 /// Reads a `CallToolResult`: its texts, a text that holds JSON as a document; the whole result where it has none.
-fn read(result: &str, revealed: bool) -> ToolResult {
+fn read(result: &str, reveal: Reveal) -> ToolResult {
     let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
     let Ok(parsed) = read_strict(result.as_bytes(), &limits) else {
-        return ToolResult { is_error: false, body: Body::Text(masked(result, revealed)) };
+        return ToolResult { is_error: false, body: Body::Text(masked(result, reveal)) };
     };
     let root = parsed.root();
     let is_error = root.get("isError").and_then(Node::as_bool).unwrap_or(false);
     let blocks = root.get("content").and_then(Node::as_array).unwrap_or_default();
     let texts: Vec<&str> = blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect();
     let body = match texts.as_slice() {
-        [] => document(result, revealed).map_or_else(|| Body::Text(masked(result, revealed)), Body::Document),
-        [text] => match document(text, revealed) {
+        [] => document(result, reveal).map_or_else(|| Body::Text(masked(result, reveal)), Body::Document),
+        [text] => match document(text, reveal) {
             Some(lines) => Body::Document(lines),
-            None => Body::Text(plain(text, revealed)),
+            None => Body::Text(plain(text, reveal)),
         },
-        several => Body::Text(plain(&several.join("\n"), revealed)),
+        several => Body::Text(plain(&several.join("\n"), reveal)),
     };
     ToolResult { is_error, body }
 }
 
-fn plain(text: &str, revealed: bool) -> String {
-    if revealed { text.to_owned() } else { secrets::mask_text(text) }
+fn plain(text: &str, reveal: Reveal) -> String {
+    match reveal {
+        Reveal::Masked => secrets::mask_text(text),
+        Reveal::Revealed => text.to_owned(),
+    }
 }
 
 impl Review {
     /// What came back from a call that was sent; `None` where nothing was.
-    pub(super) fn outcome(&self, call: &HeldCall, revealed: bool) -> Option<Outcome> {
+    pub(super) fn outcome(&self, call: &HeldCall, reveal: Reveal) -> Option<Outcome> {
         let at = match call.state {
             CallState::Executed { at } | CallState::ToolError { at } => self.time(at),
             _ => return None,
@@ -54,11 +58,11 @@ impl Review {
         let (is_error, body) = match &call.answer {
             None => (matches!(call.state, CallState::ToolError { .. }), OutcomeBody::Gone),
             Some(Answer::Result(text)) => {
-                let ToolResult { is_error, body } = read(text, revealed);
+                let ToolResult { is_error, body } = read(text, reveal);
                 (is_error, shown(body))
             }
             Some(Answer::Error(text)) => {
-                let body = document(text, revealed).map_or_else(|| Body::Text(masked(text, revealed)), Body::Document);
+                let body = document(text, reveal).map_or_else(|| Body::Text(masked(text, reveal)), Body::Document);
                 (true, shown(body))
             }
         };
@@ -73,12 +77,15 @@ impl Review {
                 let reads = call.submission.requirement.context.iter();
                 let awaited = |read: &crate::call::ContextRead| Read {
                     tool: Text::new(&read.tool),
-                    arguments: Text::new(&masked(
-                        read.arguments.as_ref().map_or_else(String::as_str, String::as_str),
-                        false,
-                    )),
+                    arguments: match &read.arguments {
+                        Ok(text) => Text::new(&masked(text, Reveal::Masked)),
+                        Err(_) => Text::default(),
+                    },
                     at: self.time(call.submission.created_at),
-                    answer: ReadAnswer::Loading,
+                    answer: match &read.arguments {
+                        Ok(_) => ReadAnswer::Loading,
+                        Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
+                    },
                 };
                 reads.map(awaited).collect()
             }
@@ -88,10 +95,10 @@ impl Review {
     fn context_read(&self, result: &ContextResult) -> Read {
         let answer = match &result.result {
             Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
-            Ok(text) => match read(text, false) {
+            Ok(text) => match read(text, Reveal::Masked) {
                 ToolResult { is_error: true, body: Body::Text(text) } => ReadAnswer::ToolError(Text::new(&text)),
                 ToolResult { is_error: true, body: Body::Document(_) } => {
-                    ReadAnswer::ToolError(Text::new(&masked(text, false)))
+                    ReadAnswer::ToolError(Text::new(&masked(text, Reveal::Masked)))
                 }
                 ToolResult { body: Body::Document(lines), .. } => ReadAnswer::Document(lines),
                 ToolResult { body: Body::Text(text), .. } => ReadAnswer::Text(Text::new(&text)),
@@ -99,7 +106,7 @@ impl Review {
         };
         Read {
             tool: Text::new(&result.tool),
-            arguments: Text::new(&masked(&result.arguments, false)),
+            arguments: Text::new(&masked(&result.arguments, Reveal::Masked)),
             at: self.time(result.at),
             answer,
         }

@@ -61,6 +61,17 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
         "call.allowed" => told(EventKind::Done, agent(), "called it, as the policy allows", None),
         "call.denied" => told(EventKind::Stopped, agent(), "was refused by the policy", detail("rule")),
+        "call.limited" => told(EventKind::Stopped, agent(), "called more often than a limit allows", detail("rule")),
+        "method.denied" => told(EventKind::Stopped, agent(), "used a method that the policy denies", detail("method")),
+        "context.read" => told(EventKind::Plain, None, "Placet read the state of things for the reviewers", None),
+        "alarm.call_tampered" => {
+            told(EventKind::Alarm, None, "ALARM: what is stored is not what was approved; it did not run", why)
+        }
+        "mail.failed" => told(EventKind::Alarm, person, "could not be mailed", why),
+        "service.started" => told(EventKind::Plain, None, "Placet was started", detail("version")),
+        "policy.refused" => {
+            told(EventKind::Alarm, None, "A new policy file is not valid; the old one stays", detail("problems"))
+        }
         "agent.added" => told(EventKind::Plain, agent(), "was added as an agent", None),
         "agent.revoked" => told(EventKind::Stopped, agent(), "was revoked", None),
         "reviewer.added" => told(EventKind::Plain, person, "got an account", None),
@@ -75,7 +86,7 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "link.made" => told(EventKind::Plain, person, "got a sign-in link", None),
         "token.made" => told(EventKind::Plain, person, "got an API token", None),
         "token.revoked" => told(EventKind::Plain, person, "ended an API token", None),
-        "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("version")),
+        "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("policy")),
         other => told(EventKind::Plain, person.or_else(agent), other, why),
     }
 }

@@ -1,7 +1,9 @@
 //! Background work: idempotent functions, activated by a signal and by a period, so that recovery is the normal path.
 
+mod counting;
 mod expiry;
 mod reload;
 
+pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;

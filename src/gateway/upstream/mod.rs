@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod forward;
 mod http;
+mod learn;
 mod link;
 mod message;
 mod probe;

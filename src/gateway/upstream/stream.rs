@@ -17,10 +17,11 @@ use super::sse;
 
 /// Longest message that an upstream may say.
 const MAX_MESSAGE: usize = 64 << 20;
-/// How often a stream is taken up again without a new event, before the answer counts as lost.
+/// How often a stream is taken up again without an event of a new id, before the answer counts as lost.
 const ATTEMPTS: u32 = 5;
-/// The pause before that where the upstream names none, and the longest that it may name.
+/// The pause before that where the upstream names none, and the shortest and longest that it may name.
 const PAUSE: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What kind of body an answer has.
@@ -65,6 +66,7 @@ enum End {
 struct Place {
     last: Option<String>,
     retry: Option<u64>,
+    /// An event with a new id has come.
     moved: bool,
 }
 
@@ -127,7 +129,7 @@ impl Pump {
             if self.session.id.is_none() || attempts > ATTEMPTS {
                 return;
             }
-            let pause = place.retry.map_or(PAUSE, Duration::from_millis).min(LONGEST_PAUSE);
+            let pause = place.retry.map_or(PAUSE, Duration::from_millis).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             self.endpoint.clock.sleep(pause).await;
             next = match self.endpoint.events(&self.session, Some(last)).await {
                 Ok(answer) if answer.status() == StatusCode::OK && body(&answer) == Some(Body::Events) => Some(answer),
@@ -146,7 +148,7 @@ impl Pump {
                 return End::Done;
             };
             for event in events {
-                place.moved = true;
+                place.moved |= event.id.is_some() && event.id != place.last;
                 place.last = event.id.or(place.last.take());
                 place.retry = event.retry.or(place.retry);
                 if matches!(self.deliver(event.data).await, End::Done) {

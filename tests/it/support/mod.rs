@@ -1,8 +1,10 @@
 //! What the tests stand on.
 
 pub(crate) mod agent;
+pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod components;
 pub(crate) mod gate;
+pub(crate) mod pages;
 pub(crate) mod smtp;
 pub(crate) mod upstream;

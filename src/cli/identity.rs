@@ -1,0 +1,96 @@
+//! What `agent` and `reviewer` share: a command is carried out by the running Placet if there is one, else here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Exit, complain};
+use crate::clock::{Clock, Entropy};
+use crate::config::Config;
+use crate::control::{Command, Reply, ask, carry_out};
+use crate::identity::{Identity, SessionLimits};
+use crate::lifecycle::Tasks;
+use crate::store::{Store, StoreError};
+
+/// How long a process that starts or stops may hold the folder without listening.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which Placet is meant.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    /// Configuration file
+    #[arg(long, default_value = "placet.toml", value_name = "FILE", global = true)]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Which {
+    /// The configuration, without its secrets; what is wrong with it is told.
+    pub fn load(&self) -> Result<Config, Exit> {
+        Config::load_without_secrets(&self.config).map_err(|problems| {
+            problems.iter().for_each(complain);
+            Exit::No
+        })
+    }
+}
+
+/// Carries a command out and gives its reply; a refusal is told, and ends the command.
+pub fn perform(config: &Config, command: &impl Fn() -> Command) -> Result<Reply, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        complain(format!("the runtime did not start: {error}"));
+        Exit::Failed
+    })?;
+    match runtime.block_on(reply(&config.data_dir, command)) {
+        Ok(Reply::Refused { why, wrong }) => {
+            complain(why);
+            Err(if wrong { Exit::No } else { Exit::Failed })
+        }
+        Ok(reply) => Ok(reply),
+        Err(why) => {
+            complain(why);
+            Err(Exit::Failed)
+        }
+    }
+}
+
+async fn reply(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, String> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let tasks = Tasks::default();
+        match Store::open(folder, Clock::System, &tasks).await {
+            Ok(store) => {
+                let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
+                let reply = carry_out(&identity, command()).await;
+                drop(identity);
+                tasks.begin_stop();
+                tasks.ended(PATIENCE).await;
+                return Ok(reply);
+            }
+            Err(StoreError::InUse(_)) => match ask(folder, &command()).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) if tokio::time::Instant::now() >= deadline => {
+                    return Err(format!(
+                        "the Placet that uses {} does not take commands ({error}); try again, or stop it first",
+                        folder.display()
+                    ));
+                }
+                // It starts or stops at this moment.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// A table for people: columns as wide as their widest cell.
+pub fn table(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}

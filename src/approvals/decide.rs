@@ -144,7 +144,7 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         if requirement.is_critical() && !decision.confirmed {
             return Err(DecideError::NeedsConfirmation);
         }
-        if requirement.require_reason && reason.is_empty() {
+        if (requirement.require_reason || requirement.is_critical()) && reason.is_empty() {
             return Err(DecideError::ReasonRequired);
         }
     }

@@ -78,9 +78,9 @@ fn add(config: &Config, name: &AgentName, owner: &Email, upstreams: &[UpstreamNa
             }
             complain("the agent's bearer token, shown this once; send it as \"Authorization: Bearer …\":");
             if json {
-                say(serde_json::json!({ "name": name, "token": token }))
+                say(serde_json::json!({ "name": name, "token": token }));
             } else {
-                say(token)
+                say(token);
             }
             Exit::Done
         }

@@ -1,14 +1,17 @@
-//! `placet check`: what is wrong with placet.toml and the policy, all of it, one problem a line.
+//! `placet check`: what is wrong with placet.toml and the policy, all of it, one problem a line. Groups and numbers of
+//! reviewers are judged by the accounts in the data folder, once there are any.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::identity::perform;
 use super::{Exit, complain, say};
 use crate::call::json;
 use crate::config::{Config, ConfigProblem, Partial, unreadable};
-use crate::policy::{self, Defaults, Problem, Severity};
+use crate::control::{Command, Reply, ReviewerLine};
+use crate::policy::{self, Asked, Defaults, Policy, Problem, Severity};
 
 /// Arguments of `placet check`.
 #[derive(Debug, clap::Args)]
@@ -79,12 +82,66 @@ fn check(args: &Args) -> Report {
     let config = args.config.clone().unwrap_or_else(|| PathBuf::from("placet.toml"));
     // A policy can be checked by itself, where no configuration lies about and none was asked for.
     let alone = args.config.is_none() && args.policy.is_some() && !config.exists();
-    let known = if alone { Some(Partial::default()) } else { report.config(&config) };
+    let (config, known) = if alone { (None, Some(Partial::default())) } else { report.config(&config) };
     let path = args.policy.clone().or_else(|| known.as_ref().map(|known| known.policy.clone()));
-    if let Some(path) = path {
-        report.policy(&path, known.unwrap_or_default());
+    if let Some(path) = path
+        && let Some((text, policy)) = report.policy(&path, known.unwrap_or_default())
+        && let Some(config) = config
+    {
+        let people = reviewers(&config);
+        let problems = policy.asked().iter().flat_map(|asked| judge(&text, asked, &people)).collect::<Vec<_>>();
+        report.problems.extend(problems.into_iter().map(|problem| ConfigProblem { file: path.clone(), problem }));
     }
     report
+}
+
+/// Who can decide: live accounts in the role. Nobody where there is no database, which is not made for this.
+fn reviewers(config: &Config) -> Vec<ReviewerLine> {
+    if !config.data_dir.join("placet.db").exists() {
+        return Vec::new();
+    }
+    let live = |one: &ReviewerLine| one.disabled_at.is_none() && one.roles.iter().any(|role| role == "reviewer");
+    match perform(config, &|| Command::ReviewerList) {
+        Ok(Reply::Reviewers { reviewers }) => reviewers.into_iter().filter(live).collect(),
+        Ok(_) | Err(_) => {
+            complain("so groups and numbers of reviewers were not judged");
+            Vec::new()
+        }
+    }
+}
+
+/// What these people cannot do of what the policy asks. Where nobody is known nothing is judged.
+fn judge(text: &str, asked: &Asked, people: &[ReviewerLine]) -> Vec<Problem> {
+    if people.is_empty() {
+        return Vec::new();
+    }
+    let document = json::read_strict(text.as_bytes(), &json::Limits { max_bytes: text.len(), max_depth: 64 }).ok();
+    let problem = |pointer: String, message: String, hint: &str| {
+        let node = document.as_ref().and_then(|document| document.root().pointer(&pointer));
+        let (line, column) = node.map_or((1, 1), |node| json::line_column(text, node.span.start));
+        Problem { severity: Severity::Error, line, column, pointer, message, hint: Some(hint.to_owned()) }
+    };
+    let mut problems = Vec::new();
+    for (key, groups) in [("reviewers", &asked.reviewers), ("escalate_to", &asked.escalate_to)] {
+        for (at, group) in groups.iter().enumerate() {
+            if !people.iter().any(|one| one.groups.iter().any(|own| own == group.as_str())) {
+                let message = format!("no reviewer is in the group {group}");
+                let hint =
+                    "`placet reviewer list` shows the groups; `placet reviewer add EMAIL --group G` adds someone";
+                problems.push(problem(format!("{}/{key}/{at}", asked.pointer), message, hint));
+            }
+        }
+    }
+    let in_a_group = |one: &&ReviewerLine| {
+        asked.reviewers.is_empty()
+            || asked.reviewers.iter().any(|group| one.groups.iter().any(|own| own == group.as_str()))
+    };
+    let (able, needed) = (people.iter().filter(in_a_group).count(), usize::from(asked.quorum.approvals()));
+    if able > 0 && able < needed {
+        let message = format!("{needed} approvals are asked for, but only {able} may decide");
+        problems.push(problem(format!("{}/approvals", asked.pointer), message, "ask for fewer, or add reviewers"));
+    }
+    problems
 }
 
 impl Report {
@@ -97,20 +154,33 @@ impl Report {
         }
     }
 
-    /// Checks the configuration; `None` if it cannot be opened.
-    fn config(&mut self, path: &Path) -> Option<Partial> {
-        let text = self.read(path)?;
+    /// Checks the configuration: all of it if it is valid, and what of it the policy needs if it can be opened.
+    fn config(&mut self, path: &Path) -> (Option<Config>, Option<Partial>) {
+        let Some(text) = self.read(path) else { return (None, None) };
         let (config, partial) = Config::check(&text, path);
-        self.problems.extend(config.map_or_else(|problems| problems, |config| config.warnings));
-        Some(partial)
+        match config {
+            Ok(mut config) => {
+                self.problems.append(&mut config.warnings);
+                (Some(config), Some(partial))
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                (None, Some(partial))
+            }
+        }
     }
 
-    fn policy(&mut self, path: &Path, known: Partial) {
-        let Some(text) = self.read(path) else { return };
+    /// Checks the policy; gives its text and itself if it is valid.
+    fn policy(&mut self, path: &Path, known: Partial) -> Option<(String, Policy)> {
+        let text = self.read(path)?;
         let defaults = Defaults { timeout: known.timeout, upstreams: known.upstreams };
-        let problems = policy::parse(&text, &defaults).map_or_else(|problems| problems, |parsed| parsed.warnings);
+        let (policy, problems) = match policy::parse(&text, &defaults) {
+            Ok(parsed) => (Some(parsed.policy), parsed.warnings),
+            Err(problems) => (None, problems),
+        };
         let found = |problem| ConfigProblem { file: path.to_owned(), problem };
         self.problems.extend(problems.into_iter().map(found));
+        Some((text, policy?))
     }
 
     fn read(&mut self, path: &Path) -> Option<String> {
@@ -177,6 +247,34 @@ mod tests {
             "policy.json:1:18 /tool: unknown key \"tool\" (did you mean \"tools\"?)".to_owned(),
         ];
         assert_eq!(report(folder.path(), None), (Exit::No, expected));
+    }
+
+    #[test]
+    fn groups_and_quorums_are_judged_by_who_there_is() {
+        let text = r#"{"version": "1", "tools": {
+            "x": {"action": "require_approval", "approval": {"approvals": 3, "reviewers": ["iam", "none"]}},
+            "y": {"action": "require_approval", "approval": {"on_timeout": "escalate", "escalate_to": ["gone"]}},
+            "z": {"action": "require_approval", "approval": {"approvals": 3}}}}"#;
+        let defaults = Defaults { timeout: std::time::Duration::from_secs(1), upstreams: Vec::new() };
+        let policy = policy::parse(text, &defaults).unwrap().policy;
+        let one = |groups: &[&str]| ReviewerLine {
+            email: String::new(),
+            name: String::new(),
+            roles: vec!["reviewer".to_owned()],
+            groups: groups.iter().map(ToString::to_string).collect(),
+            disabled_at: None,
+        };
+        let judged = |people: &[ReviewerLine]| -> Vec<_> {
+            let problems = policy.asked().iter().flat_map(|asked| judge(text, asked, people)).collect::<Vec<_>>();
+            problems.iter().map(|p| format!("{}:{} {}: {}", p.line, p.column, p.pointer, p.message)).collect()
+        };
+        assert!(judged(&[]).is_empty());
+        let expected = [
+            "2:99 /tools/x/approval/reviewers/1: no reviewer is in the group none",
+            "2:75 /tools/x/approval/approvals: 3 approvals are asked for, but only 2 may decide",
+            "3:104 /tools/y/approval/escalate_to/0: no reviewer is in the group gone",
+        ];
+        assert_eq!(judged(&[one(&["iam"]), one(&["iam", "b"]), one(&[])]), expected);
     }
 
     #[test]

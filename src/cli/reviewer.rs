@@ -171,9 +171,9 @@ fn token(config: &Config, email: &Email, may_decide: bool, days: u64, json: bool
             let does = if may_decide { "reads and decides, critical calls excepted" } else { "reads only" };
             complain(format!("an API token of {email}, shown this once; it {does}, until {until}:"));
             if json {
-                say(serde_json::json!({ "token": token, "expires_at": until }))
+                say(serde_json::json!({ "token": token, "expires_at": until }));
             } else {
-                say(token)
+                say(token);
             }
             Exit::Done
         }

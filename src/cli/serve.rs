@@ -46,6 +46,7 @@ pub fn run(args: &Args) -> Exit {
 
 async fn serve(config: &Config) -> anyhow::Result<Exit> {
     telemetry::init_logs("info")?;
+    warn(config);
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("it cannot listen on {}: {error}; stop what listens there, or set `listen`", config.listen)
     })?;
@@ -73,6 +74,19 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
     } else {
         tracing::warn!("something broke, or still ran and was cut off; the next start finds out what");
         Ok(Exit::Failed)
+    }
+}
+
+/// Says at the start what the configuration asks for and does not get, and what is doubtful in it.
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !config.anchors.is_empty() {
+        tracing::warn!("[[anchors]] is not used yet: this version writes no checkpoints of the audit log");
+    }
+    if config.hold.self_approval {
+        tracing::warn!("hold.self_approval is on: an agent's owner may decide its own agent's calls");
     }
 }
 

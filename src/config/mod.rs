@@ -253,7 +253,7 @@ impl Default for Partial {
 /// The problem of a file that cannot be read at all.
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> ConfigProblem {
     let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => "`placet init` writes one to start from; --config names another",
+        std::io::ErrorKind::NotFound => "`placet init` writes one to start from, or name the right file",
         _ => "make it a text file in UTF-8 that this user may read",
     };
     let problem = Problem {

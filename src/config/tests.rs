@@ -156,7 +156,7 @@ fn a_file_that_is_not_there_says_what_writes_one() {
     assert_eq!(
         problems[0].to_string(),
         "/nowhere/placet.toml:1:1 : this file cannot be read: No such file or directory (os error 2) \
-         (`placet init` writes one to start from; --config names another)"
+         (`placet init` writes one to start from, or name the right file)"
     );
 }
 

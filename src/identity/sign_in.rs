@@ -81,7 +81,7 @@ impl Identity {
             Err(_) => None,
         };
         let (person, stored) = found.map_or((None, None), |(person, stored)| (Some(person), stored));
-        let right = self.hasher.verify(password, stored).await?;
+        let right = self.hasher.verify(password, stored.clone()).await?;
         let id = person.as_ref().map(|person| person.id);
         let Some(reviewer) = person.filter(|person| right && person.disabled_at.is_none()) else {
             self.store.session_refused(id, if right { "disabled" } else { "wrong password" }).await?;
@@ -89,7 +89,9 @@ impl Identity {
         };
         self.throttle().succeeded(account, source, self.clock.now());
         let (cookie, session) = self.new_session(device, replaces);
-        self.store.session_open(reviewer.id, session).await?;
+        if !self.store.session_open(reviewer.id, stored.unwrap_or_default(), session).await? {
+            return Err(SignInError::Wrong);
+        }
         self.tell_ended();
         Ok(SignedIn { cookie, reviewer })
     }

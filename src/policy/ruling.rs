@@ -67,10 +67,8 @@ pub enum MethodRuling {
 /// Who the policy asks to review, for whoever knows which groups and reviewers there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// JSON Pointer of the entry.
+    /// JSON Pointer of the entry's `approval`.
     pub pointer: String,
-    /// Byte offset of the entry's key in the file.
-    pub offset: usize,
     /// The groups that may decide; empty: every reviewer.
     pub reviewers: Vec<GroupName>,
     /// The groups that are asked after the first timeout.
@@ -234,8 +232,7 @@ impl Entry {
             _ => Vec::new(),
         };
         Asked {
-            pointer: self.pointer.clone(),
-            offset: self.offset,
+            pointer: format!("{}/approval", self.pointer),
             reviewers: self.approval.reviewers.clone().unwrap_or_default(),
             escalate_to,
             quorum: self.approval.quorum.unwrap_or(Quorum::ONE),

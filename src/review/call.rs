@@ -124,7 +124,7 @@ impl Review {
             rule: Some(Text::new(&format!("{} (policy {})", submission.rule, submission.policy.short()))),
             claims: claims(held, read.claims_confirmation),
             arguments: read.tree,
-            tricks: read.tricks.into_iter().map(trick).collect(),
+            tricks: read.tricks.iter().map(trick).collect(),
             findings: Vec::new(),
             reads: self.reads(held),
             masked: hides.then_some(Masked { count: read.secrets, may_reveal: true }),
@@ -234,7 +234,7 @@ fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
     client.into_iter().chain(confirmed).collect()
 }
 
-fn trick(trick: trickery::Trick) -> Trick {
+fn trick(trick: &trickery::Trick) -> Trick {
     let what = match trick.kind {
         TrickKind::Bidi => "Text direction is changed",
         TrickKind::ZeroWidth => "Invisible characters",

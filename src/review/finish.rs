@@ -89,10 +89,11 @@ fn told(failure: Failure, id: &str) -> (StatusCode, Problem) {
 async fn page(review: &Review, failure: Failure, id: &str, cookie: Option<String>) -> Response {
     let (status, problem) = told(failure, id);
     let title = problem.heading().to_owned();
-    // An error page never fails for want of a session: it is then shown to nobody in particular.
+    // An error page never fails for want of a session: it is then shown to nobody in particular. Under a foreign name
+    // it always is: what stands on it would be another site's to read.
     let session = match cookie {
-        Some(cookie) => review.0.identity.peek_session(&cookie).await.ok(),
-        None => None,
+        Some(cookie) if status != StatusCode::MISDIRECTED_REQUEST => review.0.identity.peek_session(&cookie).await.ok(),
+        _ => None,
     };
     let chrome = match session {
         Some(SessionState::Live(session)) => review.chrome(&session, title, Nav::Elsewhere).await.ok(),

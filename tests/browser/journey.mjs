@@ -4,7 +4,8 @@
 //
 // Prints one JSON line for each step: {"event": "signed_in"}, {"event": "waiting"} (send the call now),
 // {"event": "arrived", "id", "live"} (live: without loading the page again), {"event": "opened", "id", "state"},
-// {"event": "decided", "verdict"}, and last {"event": "done", "id", "state", "live"} or {"event": "failed", "problems"}.
+// {"event": "decided", "verdict"}, and last {"event": "done", "id", "state", "live", "outcome_live"} (outcome_live: the
+// page that the click led to came to show the outcome without being loaded again) or {"event": "failed", "problems"}.
 import { context, run, say, screenshot, signIn, views, watchedPage } from './lib.mjs';
 
 const [base, verdict = 'approve', reason] = process.argv.slice(2);
@@ -85,6 +86,8 @@ await run(async (browser) => {
   await screenshot(page, 'journey-3-call', true);
   say({ event: 'opened', id, state: 'pending' });
 
+  let loads = 0;
+  page.on('framenavigated', () => (loads += 1));
   await decide(form);
   say({ event: 'decided', verdict });
   await page.waitForFunction(
@@ -94,5 +97,5 @@ await run(async (browser) => {
     patience,
   );
   await screenshot(page, 'journey-4-outcome', true);
-  return { problems: page.troubles, id, state: await state(page, id), live };
+  return { problems: page.troubles, id, state: await state(page, id), live, outcome_live: loads === 1 };
 });

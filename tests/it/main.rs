@@ -8,6 +8,8 @@ mod components;
 mod gateway;
 mod house;
 mod notify;
+mod people;
+mod real;
 mod review_api;
 mod review_decide;
 mod review_live;

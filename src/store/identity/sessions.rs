@@ -114,13 +114,24 @@ pub(super) async fn end_all(tx: &mut Tx<'_>, reviewer: ReviewerId, keep: Option<
 }
 
 impl Store {
-    /// Opens a session for a person who has just proved who it is by password.
+    /// Opens a session for a person who has just proved who it is by the password of this PHC string; `false` if the
+    /// account was disabled, or got another password, since that was read.
     ///
     /// # Errors
     /// The database did not take it.
-    pub async fn session_open(&self, reviewer: ReviewerId, new: NewSession) -> Result<(), StoreError> {
-        self.write("session_open", move |tx| Box::pin(async move { open(tx, reviewer, &new, SignIn::Password).await }))
-            .await
+    pub async fn session_open(&self, reviewer: ReviewerId, phc: String, new: NewSession) -> Result<bool, StoreError> {
+        self.write("session_open", move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT 1 FROM reviewers WHERE id = $1 AND password = $2 AND disabled_at IS NULL";
+                let query = sqlx::query(sql).bind(reviewer.to_string()).bind(phc);
+                let stands = query.fetch_optional(tx.connection()).await?.is_some();
+                if stands {
+                    open(tx, reviewer, &new, SignIn::Password).await?;
+                }
+                Ok(stands)
+            })
+        })
+        .await
     }
 
     /// The session of a cookie with its person, ended or not, disabled or not.

@@ -93,7 +93,8 @@ async fn open(
     let address = listener.local_addr().unwrap();
     let url = format!("http://localhost:{}", address.port());
     let file = folder.path().join("placet.toml");
-    let own = format!("listen = \"{address}\"\npublic_url = \"{url}\"\ndata_dir = \"data\"\npolicy = \"policy.json\"\n");
+    let own =
+        format!("listen = \"{address}\"\npublic_url = \"{url}\"\ndata_dir = \"data\"\npolicy = \"policy.json\"\n");
     std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
     let config = Config::load(&file).unwrap_or_else(|problems| panic!("{problems:?}"));
     let transport = setup.transport.clone().unwrap_or_else(|| Transport::Memory(mailbox.clone()));

@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 pub(crate) mod agent;
+pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod components;
 pub(crate) mod gate;

@@ -3,6 +3,7 @@
 mod eras;
 mod forward;
 mod http;
+mod real;
 mod stdio;
 
 use std::sync::Arc;

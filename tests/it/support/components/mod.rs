@@ -15,7 +15,7 @@ pub mod browser;
 pub mod servers;
 
 /// Nothing here takes this long on a loaded machine; after it, a test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How much of a program's stderr is kept for the message of a failing test, in bytes.
 const KEPT_STDERR: usize = 16 * 1024;

@@ -1,0 +1,89 @@
+//! Every page in a real Chromium, both sizes and colour schemes: nothing refused, nothing logged, nothing sideways,
+//! and axe-core finds nothing.
+
+use serde_json::json;
+
+use super::MIRA;
+use super::journey::as_mira;
+use crate::support::agent::Agent;
+use crate::support::app::{PASSWORD, Setup, TestApp};
+use crate::support::components::browser::Browser;
+use crate::support::upstream::{Upstream, json_answer};
+
+use super::desk::Desk;
+
+const POLICY: &str = r#"{ "version": "1", "default": "deny",
+  "readers": ["get_user_policy"],
+  "tools": {
+    "list_*": {}, "get_*": {},
+    "create_user": { "action": "require_approval", "approval": { "timeout": "1s", "reviewers": ["iam"] } },
+    "delete_user": { "action": "require_approval", "approval": { "risk": "access", "reviewers": ["iam"] } },
+    "put_user_policy": { "action": "require_approval", "approval": { "timeout": "15m", "reviewers": ["iam"],
+      "context": [ { "tool": "get_user_policy", "arguments": { "user_name": "$args.user_name" } } ] } } } }"#;
+
+#[tokio::test]
+async fn every_page_is_sound() {
+    let upstream = Upstream::start().await;
+    upstream.on("tools/call delete_user", |message| {
+        let failed = json!({"content": [{"type": "text", "text": "no such user"}], "isError": true});
+        json_answer(json!({"jsonrpc": "2.0", "id": message["id"], "result": failed}).to_string())
+    });
+    let app = Setup::http(&upstream.url).policy(POLICY).real_time().start().await;
+    app.reviewer(MIRA, &["iam"]).await;
+    let mut pages = calls(&app).await;
+    let more = ["queue=/", "/history", "/audit", "/policy", "/account", "404:missing=/calls/nothing"];
+    pages.extend(more.map(str::to_owned));
+
+    let shots = tempfile::tempdir().unwrap();
+    let args: Vec<_> = [app.url.as_str()].into_iter().chain(pages.iter().map(String::as_str)).collect();
+    let done = Browser::start("pages.mjs", &args, &as_mira(shots.path())).finish().await;
+    assert_eq!(done["pages"].as_array().map(Vec::len), Some(pages.len()), "{done}");
+
+    let mut nobody = as_mira(shots.path());
+    nobody.remove("PLACET_EMAIL");
+    let outside = [&app.url, "/login", "returning=/login?next=/history", "410:spent=/login/link/nothing"];
+    let outside = outside.map(str::to_owned);
+    let args: Vec<_> = outside.iter().map(String::as_str).collect();
+    Browser::start("pages.mjs", &args, &nobody).finish().await;
+}
+
+/// Calls in several states, as the pages to open.
+async fn calls(app: &TestApp) -> Vec<String> {
+    let token = app.agent("ci").await;
+    let mut agent = Agent::new(app.mcp(), &token);
+    agent.initialize("2025-11-25").await;
+    let mut desk = Desk::signed_in(&app.url, MIRA, PASSWORD).await;
+    let hold = async |tool: &str, arguments: serde_json::Value| {
+        let stream = agent.call(tool, arguments).await;
+        (app.pending().await.submission.id.to_string(), stream)
+    };
+    let mut pages = Vec::new();
+
+    let arguments = |user: &str| {
+        let document = super::document().to_string();
+        json!({"user_name": user, "policy_name": "deploy", "policy_document": document, "confirmed": true})
+    };
+    let (executed, stream) = hold("put_user_policy", arguments("ci-bot")).await;
+    desk.decide(&executed, "approve", "as agreed").await;
+    crate::support::agent::answer(stream).await;
+    pages.push(format!("executed=/calls/{executed}"));
+
+    let (rejected, stream) = hold("put_user_policy", arguments("root")).await;
+    desk.decide(&rejected, "reject", "never this user").await;
+    crate::support::agent::answer(stream).await;
+    pages.push(format!("rejected=/calls/{rejected}"));
+
+    let (expired, stream) = hold("create_user", json!({"user_name": "new"})).await;
+    crate::support::agent::answer(stream).await;
+    pages.push(format!("expired=/calls/{expired}"));
+
+    // What hides in an argument, and what is long, is shown without breaking the page.
+    let mut hostile = arguments("ci\u{202e}tob-\u{200b}");
+    hostile["note"] = format!("<img src=x onerror=alert(1)>{}", "long-".repeat(200)).into();
+    let (pending, stream) = hold("put_user_policy", hostile).await;
+    pages.push(format!("pending=/calls/{pending}"));
+    pages.push(format!("prepared=/calls/{pending}?prepare=reject"));
+    // Still held when the pages are looked at.
+    drop(stream);
+    pages
+}

@@ -171,7 +171,9 @@ impl Rules for InForce {
         if self.upstreams.get(&call.upstream) != Some(&call.upstream_config) {
             return Err("its upstream is configured differently since the call was held".into());
         }
-        let params = json::read_strict(call.params.as_bytes(), &json::Limits::default())
+        // Whatever was held was within the limits of the whole message.
+        let limits = json::Limits { max_bytes: usize::MAX, ..json::Limits::default() };
+        let params = json::read_strict(call.params.as_bytes(), &limits)
             .map_err(|error| format!("its parameters cannot be read: {error}"))?;
         let arguments = params.root().get("arguments");
         let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });

@@ -62,6 +62,11 @@ pub enum DecideError {
     /// The reviewer saw something else.
     #[error("the call is not the one you were shown; open it again and read it before you decide")]
     StaleDigest,
+    /// The stored call is not the one that was held.
+    #[error(
+        "the stored call was changed behind Placet's back, so nobody can decide it; tell whoever runs this service"
+    )]
+    Tampered,
     /// Somebody or something was faster.
     #[error("the call is {} already; your verdict does not count", .0.state.name())]
     NotPending(Box<HeldCall>),
@@ -126,6 +131,10 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
     }
     if !call.digest.matches(&decision.digest) {
         return Err(DecideError::StaleDigest);
+    }
+    if !seal.is_as_held(call) {
+        tracing::error!(call = %call.submission.id, "ALARM: a pending call is not the one that was held");
+        return Err(DecideError::Tampered);
     }
     let reason = decision.reason.trim().to_owned();
     if requirement.is_critical() && decision.channel == Channel::Api {

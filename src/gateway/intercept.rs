@@ -28,7 +28,15 @@ use crate::telemetry::{self, Ruled};
 /// Decides what becomes of a message.
 pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
     match &message.kind {
-        Kind::Response => relay::pass(context, message).await,
+        // An answer to what nobody asked could be one to what Placet keeps from the agent: a question about a call that
+        // was approved as it stands.
+        Kind::Response { id } if context.session().is_some_and(|session| session.may_answer(id)) => {
+            relay::pass(context, message).await
+        }
+        Kind::Response { .. } => {
+            let error = "This answers nothing that the server asked here, or answers it again. It was not passed on.";
+            Reply::error("null", &RpcError::bad(INVALID_REQUEST, error))
+        }
         Kind::Notification { method } => notification(context, message, method).await,
         Kind::Request { id, method } if method == "tools/call" => call(context, message, id).await,
         Kind::Request { id, method } => {

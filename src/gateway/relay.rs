@@ -197,7 +197,12 @@ impl Talk {
                             let edit = self.edit.take();
                             self.end(Next::Answer(edit.map_or(message.bytes.clone(), |edit| edit(message.bytes))))
                         }
-                        Some(message) => Next::Said(message.bytes),
+                        Some(message) => {
+                            if let Some(session) = self.context.session() {
+                                session.hears(&message.bytes);
+                            }
+                            Next::Said(message.bytes)
+                        }
                         None => self.end(Next::Failed(lost("The upstream ended the connection before it answered"))),
                     };
                 }

@@ -170,6 +170,7 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
             _ => None,
         },
         changed_at: Millis(reader.number("changed_at")?),
+        held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
     })
 }

@@ -2,6 +2,9 @@
 //! `placet serve` with its durable log; then a thousand held calls: memory each, and the time from a reviewer's verdict
 //! to the agent's answer. `cargo bench` prints one table; nothing is asserted.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+#![expect(clippy::disallowed_methods, reason = "a bench measures with the machine's clock")]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -135,6 +135,11 @@ impl App {
         Ok(Self { address, store, approvals, identity, policy, upstreams, tasks })
     }
 
+    /// Returns when the process begins to stop of itself, because something without which nothing works has ended.
+    pub async fn broken(&self) {
+        self.tasks.stopped().await;
+    }
+
     /// Stops: no new holds, sockets closed, releasing calls finish; what still runs after `patience` is cut off.
     /// Held calls stay pending and are found again. `false` if something was cut off.
     pub async fn stop(self, patience: Duration) -> bool {
@@ -182,12 +187,12 @@ fn start_tasks(
     clock: &Clock,
     metrics: &Metrics,
 ) {
-    tasks.spawn("expiry", tasks::expiry(approvals.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn_vital("expiry", tasks::expiry(approvals.clone(), clock.clone(), tasks.clone()));
     tasks.spawn(
         "counting",
         tasks::counting(approvals.clone(), store.clone(), metrics.clone(), clock.clone(), tasks.clone()),
     );
-    tasks.spawn("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn_vital("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 
 /// The configured way out for mails; `None` where there is no `[mail]`.
@@ -221,7 +226,7 @@ fn start_mails(
     };
     let worker = Worker::new(store.clone(), clock.clone(), mailer, Links::new(public_url), judgement);
     let (changes, stopping) = (approvals.clone(), tasks.clone());
-    tasks.spawn(
+    tasks.spawn_vital(
         "mails",
         notify::run(worker, stopping, move || {
             let changes = changes.clone();
@@ -259,7 +264,7 @@ fn serve(listener: TcpListener, router: Router, tasks: &Tasks) {
         }
     });
     let stopping = tasks.clone();
-    tasks.spawn("http", async move {
+    tasks.spawn_vital("http", async move {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.stopped().await });
         if let Err(error) = served.await {

@@ -26,6 +26,8 @@ const NAME: &str = "control.sock";
 const LONGEST: u64 = 64 * 1024;
 /// A client that says nothing for so long is sent away.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it rests after a connection that could not be taken.
+const REST: Duration = Duration::from_secs(1);
 /// `sun_path` holds no more, the closing zero included.
 const LONGEST_PATH: usize = 107;
 
@@ -293,9 +295,13 @@ pub fn listen(folder: &Path, identity: Identity, tasks: &Tasks) -> io::Result<()
                     });
                 }
                 Ok(_) => tracing::warn!("another user tried to give a command; it was refused"),
+                // Too many open files, most likely: an operator must be heard again as soon as that is over.
                 Err(error) => {
-                    tracing::error!(%error, "the control socket is closed");
-                    break;
+                    tracing::error!(%error, "a command could not be taken");
+                    tokio::select! {
+                        () = own.stopped() => break,
+                        () = tokio::time::sleep(REST) => {}
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The policy in force: the last good file, and what is wrong with a newer one.
 //!
-//! Every call is ruled by exactly one version, the one that [`InForce::policy`] gives at that moment; its hash is
+//! Every call is ruled by exactly one version, the one that [`InForce::loaded`] gives at that moment; its hash is
 //! recorded with the call.
 
 use std::collections::BTreeMap;
@@ -171,7 +171,9 @@ impl Rules for InForce {
         if self.upstreams.get(&call.upstream) != Some(&call.upstream_config) {
             return Err("its upstream is configured differently since the call was held".into());
         }
-        let params = json::read_strict(call.params.as_bytes(), &json::Limits::default())
+        // Whatever was held was within the limits of the whole message.
+        let limits = json::Limits { max_bytes: usize::MAX, ..json::Limits::default() };
+        let params = json::read_strict(call.params.as_bytes(), &limits)
             .map_err(|error| format!("its parameters cannot be read: {error}"))?;
         let arguments = params.root().get("arguments");
         let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });

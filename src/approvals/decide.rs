@@ -62,6 +62,11 @@ pub enum DecideError {
     /// The reviewer saw something else.
     #[error("the call is not the one you were shown; open it again and read it before you decide")]
     StaleDigest,
+    /// The stored call is not the one that was held.
+    #[error(
+        "the stored call was changed behind Placet's back, so nobody can decide it; tell whoever runs this service"
+    )]
+    Tampered,
     /// Somebody or something was faster.
     #[error("the call is {} already; your verdict does not count", .0.state.name())]
     NotPending(Box<HeldCall>),
@@ -127,6 +132,10 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
     if !call.digest.matches(&decision.digest) {
         return Err(DecideError::StaleDigest);
     }
+    if !seal.is_as_held(call) {
+        tracing::error!(call = %call.submission.id, "ALARM: a pending call is not the one that was held");
+        return Err(DecideError::Tampered);
+    }
     let reason = decision.reason.trim().to_owned();
     if requirement.is_critical() && decision.channel == Channel::Api {
         return Err(DecideError::CriticalByApi);
@@ -135,7 +144,7 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         if requirement.is_critical() && !decision.confirmed {
             return Err(DecideError::NeedsConfirmation);
         }
-        if requirement.require_reason && reason.is_empty() {
+        if (requirement.require_reason || requirement.is_critical()) && reason.is_empty() {
             return Err(DecideError::ReasonRequired);
         }
     }

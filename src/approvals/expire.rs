@@ -1,5 +1,7 @@
 //! Deadlines. Enforced in the write, so it does not matter who notices first or how late.
 
+use std::collections::BTreeSet;
+
 use super::decide::entry_of;
 use super::{Approvals, Seal};
 use crate::call::{Approver, CallId, CallState, Event, Millis, OnTimeout};
@@ -9,15 +11,23 @@ impl Approvals {
     /// Takes every call whose deadline is over one step further, and answers with the next deadline there is.
     ///
     /// # Errors
-    /// The database does not answer; what was not expired is found again next time.
+    /// The database does not answer, or a row is damaged, which keeps no other call from its deadline; what was not
+    /// expired is found again next time.
     pub async fn expire(&self) -> Result<Option<Millis>, StoreError> {
+        // Each call once: one that stays due would be found without end.
+        let mut tried = BTreeSet::new();
+        let mut damaged = None;
         loop {
-            let (due, next) = self.0.store.due(self.0.store.now()).await?;
+            let (mut due, next) = self.0.store.due(self.0.store.now()).await?;
+            due.retain(|id| tried.insert(*id));
             if due.is_empty() {
-                return Ok(next);
+                return damaged.map_or(Ok(next), Err);
             }
             for id in due {
-                self.expire_one(id).await?;
+                match self.expire_one(id).await {
+                    Err(error @ StoreError::BadRow { .. }) => damaged = Some(error),
+                    done => done?,
+                }
             }
         }
     }
@@ -45,6 +55,11 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
     let requirement = &call.submission.requirement;
     let mut approval = None;
     let (event, kind, notice) = match &call.state {
+        // What the stored call asks for proves nothing; that its time is over needs no proof.
+        CallState::Pending { .. } if !seal.is_as_held(call) => {
+            tracing::error!(call = %call.submission.id, "ALARM: a pending call is not the one that was held");
+            (Event::Expire { at }, "alarm.call_tampered", Some("call.expired"))
+        }
         CallState::Approved { .. } => (Event::Lapse { at }, "call.lapsed", Some("call.expired")),
         CallState::Pending { escalated, .. } => match &requirement.on_timeout {
             OnTimeout::Escalate(_) if !escalated => {

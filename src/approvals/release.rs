@@ -105,7 +105,7 @@ impl Approvals {
 fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Result<(), Forbidden> {
     let call = scene.call;
     let CallState::Approved { by, at, usable_until } = &call.state else { return Ok(()) };
-    if !call.submission.digest().matches(&call.digest) {
+    if !call.submission.digest().matches(&call.digest) || !seal.is_as_held(call) {
         return Err(Forbidden::tampered("the stored call is not the one that was approved"));
     }
     let proof = seal.approval(&call.digest, by, *at, *usable_until);
@@ -113,13 +113,16 @@ fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Res
         return Err(Forbidden::tampered("the approval does not bear this service's seal"));
     }
     let digest = call.digest.to_string();
-    let logged = log.iter().any(|entry| {
-        entry.kind == "call.approved"
-            && SealedEntry::leaf_of(entry.body.as_bytes()).matches(&entry.leaf)
-            && says(&entry.body, &digest)
-    });
-    if !logged {
+    let logged = |kind: &str| {
+        log.iter().any(|entry| {
+            SealedEntry::leaf_of(entry.body.as_bytes()).matches(&entry.leaf) && says(&entry.body, kind, &digest)
+        })
+    };
+    if !logged("call.approved") {
         return Err(Forbidden::tampered("the log has no entry of the approval"));
+    }
+    if logged("call.released") {
+        return Err(Forbidden::tampered("the log has an entry of its release, so it was sent already"));
     }
     if let Approver::Reviewers(votes) = by {
         if !call.submission.requirement.quorum.is_met(votes) {
@@ -142,10 +145,12 @@ fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Res
     Ok(())
 }
 
-/// Whether an entry's body tells of this digest, read by the strict reader: the columns beside it prove nothing.
-fn says(body: &str, digest: &str) -> bool {
-    json::read_strict(body.as_bytes(), &json::Limits::default())
-        .is_ok_and(|body| body.root().pointer("/detail/digest").and_then(|node| node.as_str()) == Some(digest))
+/// Whether an entry's body tells this of this digest, read by the strict reader: the columns beside it prove nothing.
+fn says(body: &str, kind: &str, digest: &str) -> bool {
+    json::read_strict(body.as_bytes(), &json::Limits::default()).is_ok_and(|body| {
+        let is = |pointer, text| body.root().pointer(pointer).and_then(json::Node::as_str) == Some(text);
+        is("/kind", kind) && is("/detail/digest", digest)
+    })
 }
 
 fn claim_or_revoke(scene: &Scene<'_>, claim: ClaimId, allowed: Result<(), Forbidden>) -> CallChange {
@@ -191,11 +196,10 @@ fn finish(scene: &Scene<'_>, claim: ClaimId, answer: Result<Answer, ForwardError
     CallChange { event, entry, vote: None, approval: None, answer, notice: Some(notice) }
 }
 
-/// Whether a tool result says of itself that it is an error. An unreadable one is an error as well.
+/// Whether a tool result says of itself that it is an error. Read generously: servers do answer with lone surrogates
+/// and repeated keys, and a tool that ran has run. What cannot be read at all counts as an error.
 fn is_error(result: &str) -> bool {
-    let limits = json::Limits { max_bytes: usize::MAX, ..json::Limits::default() };
-    match json::read_strict(result.as_bytes(), &limits) {
-        Ok(document) => document.root().get("isError").and_then(json::Node::as_bool) == Some(true),
-        Err(_) => true,
-    }
+    let limits = json::Limits { max_bytes: usize::MAX, max_depth: json::DEEPEST };
+    json::read_reporting(result.as_bytes(), &limits)
+        .map_or(true, |(document, _)| document.root().get("isError").and_then(json::Node::as_bool) == Some(true))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::call::{Approver, Digest, Millis, StoredVote, Vote};
+use crate::call::{Approver, Digest, HeldCall, Millis, StoredVote, Submission, Vote};
 use crate::clock::Entropy;
 
 /// The key of the seals.
@@ -67,6 +67,35 @@ impl Seal {
             mac.update(part);
         }
         Digest(mac.finalize().into_bytes().into())
+    }
+
+    /// Over the call's digest and the terms on which it was held: what the policy asked, whose agent it is, which part
+    /// of it reviewers are shown as its arguments.
+    ///
+    /// # Errors
+    /// The terms cannot be written as JSON.
+    pub fn held(&self, call: &Submission) -> serde_json::Result<Digest> {
+        // Read from the database and written again it is the same text, as long as a field that is added to the
+        // requirement later leaves no trace where it is not used.
+        let terms = serde_json::to_vec(&(
+            &call.requirement,
+            &call.agent.name,
+            &call.agent.owner,
+            call.era,
+            call.arguments_at,
+            &call.same_call,
+            &call.rule,
+            &call.client,
+            call.created_at.0,
+        ))?;
+        Ok(self.mac([b"placet/held/v1".as_slice(), &call.digest().0, &terms]))
+    }
+
+    /// Whether this call stands as it was held here.
+    #[must_use]
+    pub fn is_as_held(&self, call: &HeldCall) -> bool {
+        let proof = self.held(&call.submission);
+        call.held_mac.zip(proof.ok()).is_some_and(|(mac, proof)| mac.matches(&proof))
     }
 
     /// Over the call's digest and everything the vote says.

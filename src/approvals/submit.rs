@@ -6,7 +6,7 @@ use super::Approvals;
 use crate::call::{
     AgentId, CallId, Caller, Digest, Era, HeldCall, Millis, Requirement, Submission, ToolName, UpstreamName,
 };
-use crate::store::{HoldLimits, HoldRefused, Holding, StoreError};
+use crate::store::{HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
 
 /// A call that the policy wants approved.
 #[derive(Clone, Debug)]
@@ -134,8 +134,8 @@ impl Approvals {
     async fn hold_or_join(&self, new: NewCall, limits: HoldLimits) -> Result<Result<Holding, HoldRefused>, StoreError> {
         let agent = new.agent.id;
         let same_call = same_call(agent, &new.upstream, &new.tool, &new.canonical_arguments);
-        let entropy = self.0.entropy.clone();
-        let make = move |now: Millis| Submission {
+        let (entropy, seal) = (self.0.entropy.clone(), self.0.seal.clone());
+        let submission = move |now: Millis| Submission {
             id: CallId(entropy.uuid(now)),
             agent: new.agent,
             upstream: new.upstream,
@@ -153,6 +153,11 @@ impl Approvals {
             era: new.era,
             client: new.client,
             created_at: now,
+        };
+        let make = move |now: Millis| {
+            let submission = submission(now);
+            let proof = seal.held(&submission)?;
+            Ok((submission, HoldProof(proof)))
         };
         self.0.store.hold(agent, same_call, limits, make).await
     }

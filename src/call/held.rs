@@ -128,6 +128,8 @@ pub struct HeldCall {
     pub answer: Option<Answer>,
     /// When the state last changed.
     pub changed_at: Millis,
+    /// Proves that the service held the call on these terms.
+    pub held_mac: Option<Digest>,
     /// Proves the approval, as each vote's own proves the vote.
     pub approval_mac: Option<Digest>,
 }

@@ -60,9 +60,9 @@ pub fn run(args: Args) -> Exit {
             Command::Show { id } => {
                 let call = api.get(&path(&id)?).await?;
                 if args.json {
-                    say(&call)
+                    say(&call);
                 } else {
-                    show(&call)
+                    show(&call);
                 }
                 Ok(())
             }

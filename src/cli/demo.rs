@@ -56,10 +56,10 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     }
     say(format!("Mails: {}/demo/mails   End with Ctrl-C; nothing stays behind.", demo.url));
     let agent = async {
-        if !args.no_agent {
-            if let Err(error) = script(&format!("{}/mcp", demo.url), &demo.token).await {
-                complain(format!("agent: stopped: {error:#}"));
-            }
+        if !args.no_agent
+            && let Err(error) = script(&format!("{}/mcp", demo.url), &demo.token).await
+        {
+            complain(format!("agent: stopped: {error:#}"));
         }
         std::future::pending::<()>().await;
     };

@@ -63,13 +63,16 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
     )
     .await?;
     tracing::info!(address = %app.address, "serving");
-    wait_for_stop().await?;
+    let asked = tokio::select! {
+        asked = wait_for_stop() => asked.map(|()| true)?,
+        () = app.broken() => false,
+    };
     tracing::info!("stopping");
-    if app.stop(PATIENCE).await {
+    if app.stop(PATIENCE).await && asked {
         tracing::info!("stopped");
         Ok(Exit::Done)
     } else {
-        tracing::warn!("something still ran and was cut off; the next start finds out what");
+        tracing::warn!("something broke, or still ran and was cut off; the next start finds out what");
         Ok(Exit::Failed)
     }
 }

@@ -204,7 +204,7 @@ fn confirmed(arguments: &Map<String, Value>) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
-    fn call(iam: &mut Iam, tool: &str, arguments: Value) -> Result<Value, Refusal> {
+    fn call(iam: &mut Iam, tool: &str, arguments: &Value) -> Result<Value, Refusal> {
         iam.call(tool, arguments.as_object().unwrap()).unwrap()
     }
 
@@ -216,11 +216,11 @@ mod tests {
             let put = json!({
                 "user_name": "alice", "policy_name": "p", "policy_document": document, "confirmed": true
             });
-            call(&mut iam, "put_user_policy", put).unwrap();
-            let read = call(&mut iam, "get_user_policy", json!({"user_name": "alice", "policy_name": "p"})).unwrap();
+            call(&mut iam, "put_user_policy", &put).unwrap();
+            let read = call(&mut iam, "get_user_policy", &json!({"user_name": "alice", "policy_name": "p"})).unwrap();
             assert!(read["policy_document"].as_str().unwrap().contains("2012-10-17"));
         }
-        assert!(call(&mut iam, "delete_user", json!({"user_name": "alice"})).unwrap_err().contains("DeleteConflict"));
+        assert!(call(&mut iam, "delete_user", &json!({"user_name": "alice"})).unwrap_err().contains("DeleteConflict"));
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             ),
             ("delete_user_policy", json!({"user_name": "alice", "policy_name": "p", "confirmed": true})),
         ] {
-            assert!(call(&mut iam, tool, arguments.clone()).is_err(), "{tool} {arguments}");
+            assert!(call(&mut iam, tool, &arguments).is_err(), "{tool} {arguments}");
         }
         assert!(iam.call("no_such_tool", &Map::new()).is_none());
         assert_eq!(iam.users["alice"].len(), 0);

@@ -1,6 +1,7 @@
 //! The HTTP endpoint: the checks that come before the protocol, in their order, and the choice of the era.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +12,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::envelope::{Kind, Message};
+use super::envelope::Message;
 use super::error::{INTERNAL, INVALID_REQUEST, RpcError};
 use super::upstream::Upstream;
 use super::{Gateway, batch, checks, legacy, modern, respond, stateless};
@@ -21,6 +22,8 @@ use crate::identity::Agent;
 
 /// Arguments may be 1 MiB; this much more may stand around them.
 const ENVELOPE_BYTES: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY: Duration = Duration::from_secs(60);
 
 /// Where a request goes and who sent it, once that is certain.
 #[derive(Clone, Debug)]
@@ -112,7 +115,14 @@ async fn post(endpoint: Endpoint, headers: &HeaderMap, body: Body) -> Result<Res
     checks::content_type(headers)?;
     checks::accepts(headers, &["application/json", "text/event-stream"])?;
     let limits = Limits { max_bytes: Limits::default().max_bytes + ENVELOPE_BYTES, ..Limits::default() };
-    let body = read(body, limits.max_bytes).await?;
+    let body = tokio::select! {
+        biased;
+        body = read(body, limits.max_bytes) => body?,
+        () = endpoint.gateway.clock().sleep(BODY) => {
+            let message = "The message did not arrive within a minute. Nothing was run; send it again.";
+            return Err(RpcError::bad(INVALID_REQUEST, message).status(StatusCode::REQUEST_TIMEOUT));
+        }
+    };
     let doc = read_strict(&body, &limits).map_err(|error| RpcError::unreadable(&error))?;
     let version = checks::single(headers, &stateless::VERSION_HEADER)?;
     if doc.root().as_array().is_some() {
@@ -128,8 +138,7 @@ async fn post(endpoint: Endpoint, headers: &HeaderMap, body: Body) -> Result<Res
         legacy::post(endpoint, headers, &message, version).await
     };
     // From here on errors answer a message whose id is known.
-    let id = if message.kind == Kind::Response { "null" } else { message.id_text() };
-    Ok(answer.unwrap_or_else(|error| respond::error(&error, id)))
+    Ok(answer.unwrap_or_else(|error| respond::error(&error, message.id_text())))
 }
 
 async fn read(body: Body, most: usize) -> Result<Bytes, RpcError> {

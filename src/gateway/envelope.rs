@@ -43,7 +43,10 @@ pub enum Kind {
         method: String,
     },
     /// Answers a request that the server sent.
-    Response,
+    Response {
+        /// That request's id.
+        id: Id,
+    },
 }
 
 /// A request's id.
@@ -82,7 +85,7 @@ impl<'m> Message<'m> {
     pub fn method(&self) -> Option<&str> {
         match &self.kind {
             Kind::Request { method, .. } | Kind::Notification { method } => Some(method),
-            Kind::Response => None,
+            Kind::Response { .. } => None,
         }
     }
 
@@ -90,7 +93,7 @@ impl<'m> Message<'m> {
     pub fn id(&self) -> Option<&Id> {
         match &self.kind {
             Kind::Request { id, .. } => Some(id),
-            Kind::Notification { .. } | Kind::Response => None,
+            Kind::Notification { .. } | Kind::Response { .. } => None,
         }
     }
 
@@ -143,6 +146,9 @@ fn classify<'m>(node: &'m Node<'m>, id: Option<Id>) -> Result<(Kind, Option<&'m 
             let Some(method) = method.as_str() else {
                 return invalid("its method must be a string");
             };
+            if is_nearly_a_call(method) {
+                return invalid("its method could be taken for tools/call; write it exactly");
+            }
             match (written, id) {
                 (None, _) => Kind::Notification { method: method.to_owned() },
                 (Some(_), Some(id)) => Kind::Request { id, method: method.to_owned() },
@@ -150,10 +156,11 @@ fn classify<'m>(node: &'m Node<'m>, id: Option<Id>) -> Result<(Kind, Option<&'m 
             }
         }
         (None, None) => return invalid("it has neither a method nor an id"),
-        (None, Some(_)) => match (node.get("result").is_some(), node.get("error").is_some()) {
-            (true, true) => return invalid("it has a result and an error at once"),
-            (false, false) => return invalid("it has neither a method, nor a result, nor an error"),
-            _ => Kind::Response,
+        (None, Some(_)) => match (node.get("result").is_some(), node.get("error").is_some(), id) {
+            (true, true, _) => return invalid("it has a result and an error at once"),
+            (false, false, _) => return invalid("it has neither a method, nor a result, nor an error"),
+            (_, _, None) => return invalid("its id must be a string or a number"),
+            (_, _, Some(id)) => Kind::Response { id },
         },
     };
     Ok((kind, params))
@@ -163,6 +170,12 @@ fn classify<'m>(node: &'m Node<'m>, id: Option<Id>) -> Result<(Kind, Option<&'m 
 pub fn lookalike<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str]) -> Option<String> {
     let mut keys = keys.filter(|key| !known.contains(key));
     keys.find(|key| known.iter().any(|k| folds_to(key, k))).map(crate::call::json::quote)
+}
+
+/// Whether a careless server could take this method for `tools/call`, the one method that is ever held.
+fn is_nearly_a_call(method: &str) -> bool {
+    let bare: String = method.chars().filter(|c| c.is_alphanumeric() || *c == '/').collect();
+    method != "tools/call" && folds_to(&bare, "tools/call")
 }
 
 /// Whether `key` equals `known` under simple case folding, as Go's encoding/json matches names: next to upper and
@@ -195,8 +208,11 @@ mod tests {
             kind(r#"{"jsonrpc":"2.0","method":"notifications/initialized","vendor":1}"#),
             Ok(Kind::Notification { method: "notifications/initialized".into() })
         );
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":0,"result":{}}"#), Ok(Kind::Response));
-        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":"a","error":{}}"#), Ok(Kind::Response));
+        let response = |text: &str, key: &str| {
+            assert_eq!(kind(text), Ok(Kind::Response { id: Id { text: key[1..].into(), key: key.into() } }));
+        };
+        response(r#"{"jsonrpc":"2.0","id":0,"result":{}}"#, "n0");
+        response(r#"{"jsonrpc":"2.0","id":7,"error":{}}"#, "n7");
     }
 
     #[test]
@@ -225,6 +241,10 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"method":"x","result":1}"#, "at once"),
             (r#"{"jsonrpc":"2.0","id":1,"error":1,"result":1}"#, "at once"),
             (r#"{"jsonrpc":"2.0","id":1}"#, "neither"),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{}}"#, "id must be"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"Tools/Call"}"#, "could be taken"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":" tools/call\u0000"}"#, "could be taken"),
+            (r#"{"jsonrpc":"2.0","method":"tools\u200b/call"}"#, "could be taken"),
             (r#"{"jsonrpc":"2.0"}"#, "neither"),
         ] {
             let error = kind(bad).unwrap_err();

@@ -165,6 +165,9 @@ impl Waiting {
                 () = self.frames.closed() => return End::CallerGone,
                 () = tasks.stopped() => return End::BudgetSpent,
                 Some(said) = relayed.recv() => {
+                    if let Some(session) = self.context.session() {
+                        session.hears(&said.bytes);
+                    }
                     // Our own progress goes on and must only ever rise, so the upstream's is left out.
                     if !is_progress(&said.bytes) && self.frames.send(Frame::Message(said.bytes)).await.is_err() {
                         return End::CallerGone;

@@ -51,8 +51,15 @@ pub async fn post(
 /// A header that cannot be forwarded.
 pub fn context(endpoint: Endpoint, headers: &HeaderMap, session: Arc<Session>) -> Result<Arc<Context>, RpcError> {
     let Endpoint { gateway, agent, upstream } = endpoint;
-    let headers = stateless::forwarded(headers)?;
+    let headers = forwarded(headers)?;
     Ok(Arc::new(Context { gateway, agent, upstream, headers, route: Route::Session(session) }))
+}
+
+/// The headers that go along. This era has none that repeat the body, so nobody checked that they do.
+fn forwarded(headers: &HeaderMap) -> Result<Vec<(String, String)>, RpcError> {
+    let mut headers = stateless::forwarded(headers)?;
+    headers.retain(|(name, _)| !matches!(name.as_str(), "mcp-method" | "mcp-name"));
+    Ok(headers)
 }
 
 /// The session that the headers name.
@@ -104,7 +111,7 @@ async fn initialize(endpoint: Endpoint, headers: &HeaderMap, message: &Message<'
         Ok(link) => link,
         Err(error) => return Err(could_not_open(&endpoint, &error).await),
     };
-    let forwarded = stateless::forwarded(headers)?;
+    let forwarded = forwarded(headers)?;
     let mut from = match link.send(message.bytes.clone(), &forwarded).await {
         Ok(Exchange::Messages(from)) => from,
         Ok(Exchange::Refused { status, content_type, body }) => {
@@ -117,7 +124,13 @@ async fn initialize(endpoint: Endpoint, headers: &HeaderMap, message: &Message<'
     loop {
         match from.recv().await {
             Some(said) if said.is_response => {
-                let id = open_session(&endpoint, message, link, &said.bytes).await;
+                let session = open_session(&endpoint, message, link, &said.bytes).await;
+                for frame in &before {
+                    if let (Some(session), Frame::Message(message)) = (&session, frame) {
+                        session.hears(message);
+                    }
+                }
+                let id = session.map(|session| session.id.clone());
                 let mut response = if before.is_empty() {
                     respond::json(StatusCode::OK, said.bytes)
                 } else {
@@ -147,8 +160,13 @@ async fn could_not_open(endpoint: &Endpoint, error: &UpstreamError) -> RpcError 
     }
 }
 
-/// Opens a session if the upstream agreed; returns its id.
-async fn open_session(endpoint: &Endpoint, message: &Message<'_>, link: Arc<Link>, answer: &Bytes) -> Option<String> {
+/// Opens a session if the upstream agreed.
+async fn open_session(
+    endpoint: &Endpoint,
+    message: &Message<'_>,
+    link: Arc<Link>,
+    answer: &Bytes,
+) -> Option<Arc<Session>> {
     let version = read_strict(answer, &list::LIMITS).ok().and_then(|doc| {
         let result = doc.root().get("result")?;
         Some(result.get("protocolVersion").and_then(Node::as_str).unwrap_or(UNNAMED).to_owned())
@@ -158,19 +176,19 @@ async fn open_session(endpoint: &Endpoint, message: &Message<'_>, link: Arc<Link
         return None;
     };
     let gateway = &endpoint.gateway;
-    let id = gateway.parts().entropy.token::<32>();
     let opening = Opening {
-        id: id.clone(),
+        id: gateway.parts().entropy.token::<32>(),
         agent: endpoint.agent.id,
         upstream: endpoint.upstream.name().clone(),
         link,
         version,
         client: message.param("clientInfo").and_then(client_name),
     };
-    if let Some(displaced) = gateway.sessions().open(opening, gateway.clock().now()) {
+    let (session, displaced) = gateway.sessions().open(opening, gateway.clock().now());
+    if let Some(displaced) = displaced {
         displaced.link.close().await;
     }
-    Some(id)
+    Some(session)
 }
 
 /// GET: the messages of the server that belong to no request.
@@ -187,14 +205,18 @@ pub async fn listen(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Response
         error => relay::not_sent(endpoint.upstream.name(), &error).status(StatusCode::BAD_GATEWAY),
     })?;
     let (gateway, busy) = (endpoint.gateway.clone(), session.busy());
-    let frames = stream::unfold((from, gateway, busy), |(mut from, gateway, busy)| async move {
+    let frames = stream::unfold((from, gateway, session, busy), |(mut from, gateway, session, busy)| async move {
         let frame = tokio::select! {
             biased;
             () = gateway.tasks().stopped() => return None,
-            said = from.recv() => Frame::Message(said?.bytes),
+            said = from.recv() => {
+                let said = said?.bytes;
+                session.hears(&said);
+                Frame::Message(said)
+            }
             () = gateway.clock().sleep(COMMENT_EVERY) => Frame::Comment,
         };
-        Some((frame, (from, gateway, busy)))
+        Some((frame, (from, gateway, session, busy)))
     });
     Ok(sse::response(frames))
 }

@@ -92,7 +92,7 @@ pub fn unreachable(context: &Context, error: &UpstreamError) -> RpcError {
     not_sent(context.upstream.name(), error)
 }
 
-/// As [`unreachable`], where there is no context yet.
+/// As [`unreachable()`], where there is no context yet.
 pub fn not_sent(upstream: &UpstreamName, error: &UpstreamError) -> RpcError {
     tracing::warn!(%upstream, %error, "a message did not reach the upstream");
     let ran = if error.surely_not_sent() { "Nothing was run" } else { "The request may have run" };
@@ -197,7 +197,12 @@ impl Talk {
                             let edit = self.edit.take();
                             self.end(Next::Answer(edit.map_or(message.bytes.clone(), |edit| edit(message.bytes))))
                         }
-                        Some(message) => Next::Said(message.bytes),
+                        Some(message) => {
+                            if let Some(session) = self.context.session() {
+                                session.hears(&message.bytes);
+                            }
+                            Next::Said(message.bytes)
+                        }
                         None => self.end(Next::Failed(lost("The upstream ended the connection before it answered"))),
                     };
                 }

@@ -1,7 +1,7 @@
 //! Sessions of the era up to 2025-11-25: each is one agent's link to one upstream, under an id that nobody can guess
 //! and that is worth nothing to another agent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::Id;
-use super::upstream::Link;
+use super::upstream::{Link, question};
 use crate::call::{AgentId, Millis, UpstreamName};
 
 /// A session that nobody used for so long, and on which nothing is open, ends.
@@ -17,6 +17,8 @@ pub const IDLE: Duration = Duration::from_secs(3600);
 /// As many sessions one agent has with one upstream; beyond, the one that was idle longest ends. Clients that never
 /// say goodbye would otherwise keep a process each.
 const MOST: usize = 32;
+/// As many questions of the server's may wait for the client's answer; beyond, the oldest is forgotten.
+const MOST_ASKED: usize = 1000;
 
 /// One session.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Session {
     open: AtomicUsize,
     /// Held calls by request id: how to take them back. A plain mutex, held for map operations only.
     held: Mutex<HashMap<String, Vec<CancellationToken>>>,
+    /// Ids of what the server asked of the client and the client has not answered, the newest last.
+    asked: Mutex<VecDeque<String>>,
 }
 
 /// Something is open on a session until this is dropped, so the session is not idle.
@@ -98,6 +102,23 @@ impl Session {
         true
     }
 
+    /// The client hears this message of the server's; if it is a question, the client may answer it.
+    pub fn hears(&self, message: &[u8]) {
+        let Some(question) = question(message) else { return };
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() >= MOST_ASKED {
+            asked.pop_front();
+        }
+        asked.push_back(question);
+    }
+
+    /// Whether the client answers what it was asked; each question is answered once.
+    pub fn may_answer(&self, id: &Id) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = asked.iter().position(|question| *question == id.key);
+        at.and_then(|at| asked.remove(at)).is_some()
+    }
+
     fn is_idle(&self, now: Millis) -> bool {
         let used_at = Millis(self.used_at.load(Ordering::Relaxed));
         self.open.load(Ordering::Relaxed) == 0 && now.since(used_at) >= IDLE
@@ -130,8 +151,8 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session. Returns the one that had to make room for it, to be closed.
-    pub fn open(&self, opening: Opening, now: Millis) -> Option<Arc<Session>> {
+    /// Adds a session. Returns it, and the one that had to make room for it, to be closed.
+    pub fn open(&self, opening: Opening, now: Millis) -> (Arc<Session>, Option<Arc<Session>>) {
         let Opening { id, agent, upstream, link, version, client } = opening;
         let mut all = self.all();
         let same = all.values().filter(|s| s.agent == agent && s.upstream == upstream);
@@ -146,10 +167,11 @@ impl Sessions {
         let oldest = oldest.filter(|_| count >= MOST).map(|session| session.id.clone());
         let displaced = oldest.and_then(|id| all.remove(&id));
         let used_at = AtomicI64::new(now.0);
-        let (open, held) = (AtomicUsize::new(0), Mutex::default());
-        let session = Session { id: id.clone(), agent, upstream, link, version, client, used_at, open, held };
-        all.insert(id, Arc::new(session));
-        displaced
+        let (open, held, asked) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        let session =
+            Arc::new(Session { id: id.clone(), agent, upstream, link, version, client, used_at, open, held, asked });
+        all.insert(id, Arc::clone(&session));
+        (session, displaced)
     }
 
     /// The session of that id, if it is this agent's with this upstream and still alive.
@@ -174,6 +196,11 @@ impl Sessions {
         let mut all = self.all();
         let over = all.extract_if(|_, session| session.is_idle(now) || !session.link.is_alive());
         over.map(|(_, session)| session).collect()
+    }
+
+    /// Takes out the sessions of these agents.
+    pub fn take_of(&self, agents: impl Fn(AgentId) -> bool) -> Vec<Arc<Session>> {
+        self.all().extract_if(|_, session| agents(session.agent)).map(|(_, session)| session).collect()
     }
 
     /// Takes out all sessions.

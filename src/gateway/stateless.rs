@@ -37,9 +37,12 @@ pub fn is_stateless(message: &Message<'_>, version_header: Option<&str>) -> bool
 pub fn check(message: &Message<'_>, headers: &HeaderMap, legacy: &[&str]) -> Result<(), RpcError> {
     let method = match &message.kind {
         Kind::Request { method, .. } => method,
-        // The revision defines neither `_meta` nor headers for notifications.
-        Kind::Notification { .. } => return Ok(()),
-        Kind::Response => {
+        // The revision asks for neither `_meta` nor headers with notifications.
+        Kind::Notification { method } => {
+            let header = single(headers, &METHOD_HEADER)?.filter(|header| header != method);
+            return header.map_or(Ok(()), |header| Err(differs(&METHOD_HEADER, header, method)));
+        }
+        Kind::Response { .. } => {
             return Err(RpcError::bad(
                 INVALID_REQUEST,
                 "A server sends no requests in this revision, so a client sends no responses.",

@@ -104,6 +104,9 @@ impl Review {
                 state: view::State::Expired,
                 reason: Text::new(asked.reason),
             }),
+            error @ DecideError::Tampered => {
+                Refused::Final(Failure::request(StatusCode::CONFLICT, &sentence(&error.to_string())))
+            }
             DecideError::VotedAlready => {
                 let what = "You have voted on this call already, and a vote is final. It waits for other reviewers.";
                 Refused::Final(Failure::request(StatusCode::CONFLICT, what))

@@ -74,6 +74,10 @@ pub struct CallChange {
     pub notice: Option<&'static str>,
 }
 
+/// An HMAC over everything that is fixed when a call is held, under a key that is not in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldProof(pub Digest);
+
 /// An HMAC over digest, approver and times of an approval, under a key that is not in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApprovalProof(pub Digest);
@@ -90,7 +94,8 @@ pub enum NotChanged<R> {
 }
 
 impl Store {
-    /// Holds a call, or joins the same call that is here already. `make` builds the submission for this moment.
+    /// Holds a call, or joins the same call that is here already. `make` builds the submission for this moment, and its
+    /// proof.
     ///
     /// # Errors
     /// The database did not take it: nothing is held.
@@ -99,7 +104,7 @@ impl Store {
         agent: AgentId,
         same_call: Digest,
         limits: HoldLimits,
-        make: impl FnOnce(Millis) -> Submission + Send + 'static,
+        make: impl FnOnce(Millis) -> Result<(Submission, HoldProof), StoreError> + Send + 'static,
     ) -> Result<Result<Holding, HoldRefused>, StoreError> {
         self.write("hold", move |tx| Box::pin(hold(tx, agent, same_call, limits, make))).await
     }
@@ -186,7 +191,7 @@ async fn hold(
     agent: AgentId,
     same_call: Digest,
     limits: HoldLimits,
-    make: impl FnOnce(Millis) -> Submission,
+    make: impl FnOnce(Millis) -> Result<(Submission, HoldProof), StoreError>,
 ) -> Result<Result<Holding, HoldRefused>, StoreError> {
     let now = tx.now();
     if let Some(call) = same(tx, same_call, limits).await? {
@@ -206,9 +211,9 @@ async fn hold(
         let again = Millis(oldest.unwrap_or(now.0)).after(Duration::from_secs(3600));
         return Ok(Err(HoldRefused::TooManyNew(limits.new_per_hour, again)));
     }
-    let submission = make(now);
+    let (submission, proof) = make(now)?;
     let digest = submission.digest();
-    insert(tx, &submission, digest).await?;
+    insert(tx, &submission, digest, proof).await?;
     tx.append(
         Entry::new("call.held")
             .call(submission.id)
@@ -247,12 +252,12 @@ async fn same(tx: &mut Tx<'_>, same_call: Digest, limits: HoldLimits) -> Result<
     }))
 }
 
-async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest) -> Result<(), StoreError> {
+async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest, proof: HoldProof) -> Result<(), StoreError> {
     let sql = "INSERT INTO calls (id, agent_id, agent_name, agent_owner, upstream, upstream_config, tool, tool_schema,
                    headers, same_call, nonce, policy, rule, requirement, era, client, created_at, digest, state,
-                   expires_at, changed_at)
+                   expires_at, changed_at, held_mac)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'pending',
-                   $19, $17)";
+                   $19, $17, $20)";
     sqlx::query(sql)
         .bind(call.id.to_string())
         .bind(call.agent.id.to_string())
@@ -273,6 +278,7 @@ async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest) -> Result<()
         .bind(call.created_at.0)
         .bind(digest.to_string())
         .bind(call.created_at.after(call.requirement.timeout).0)
+        .bind(proof.0.to_string())
         .execute(tx.connection())
         .await?;
     let span = call.arguments_at;

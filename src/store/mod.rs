@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
-pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldRefused, Holding, NotChanged, Scene};
+pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,

@@ -110,6 +110,7 @@ fn migrations() -> Vec<Migration> {
         (2, "identity", include_str!("../../migrations/0002_identity.sql")),
         (3, "outbox", include_str!("../../migrations/0003_outbox.sql")),
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
+        (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -33,38 +33,38 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn bad(&self, column: &'static str, problem: impl ToString) -> StoreError {
+    fn bad(&self, column: &'static str, problem: &dyn std::fmt::Display) -> StoreError {
         StoreError::BadRow { table: "calls", row: self.id.clone(), column, problem: problem.to_string() }
     }
 
     fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.row.try_get(column).map_err(|e| self.bad(column, e))
+        self.row.try_get(column).map_err(|e| self.bad(column, &e))
     }
 
     fn optional(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        self.row.try_get(column).map_err(|e| self.bad(column, e))
+        self.row.try_get(column).map_err(|e| self.bad(column, &e))
     }
 
     fn number(&self, column: &'static str) -> Result<i64, StoreError> {
-        self.row.try_get(column).map_err(|e| self.bad(column, e))
+        self.row.try_get(column).map_err(|e| self.bad(column, &e))
     }
 
     fn needed(&self, column: &'static str) -> Result<i64, StoreError> {
-        let value: Option<i64> = self.row.try_get(column).map_err(|e| self.bad(column, e))?;
-        value.ok_or_else(|| self.bad(column, "it is missing in this state"))
+        let value: Option<i64> = self.row.try_get(column).map_err(|e| self.bad(column, &e))?;
+        value.ok_or_else(|| self.bad(column, &"it is missing in this state"))
     }
 
     fn parsed<T: std::str::FromStr<Err: ToString>>(&self, column: &'static str) -> Result<T, StoreError> {
-        self.text(column)?.parse().map_err(|e: T::Err| self.bad(column, e.to_string()))
+        self.text(column)?.parse().map_err(|e: T::Err| self.bad(column, &e.to_string()))
     }
 
     fn parsed_if<T: std::str::FromStr<Err: ToString>>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
         let text = self.optional(column)?;
-        text.map(|text| text.parse().map_err(|e: T::Err| self.bad(column, e.to_string()))).transpose()
+        text.map(|text| text.parse().map_err(|e: T::Err| self.bad(column, &e.to_string()))).transpose()
     }
 
     fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(column)?).map_err(|e| self.bad(column, e))
+        serde_json::from_str(&self.text(column)?).map_err(|e| self.bad(column, &e))
     }
 
     fn votes(&self) -> Result<Vec<StoredVote>, StoreError> {
@@ -92,7 +92,7 @@ impl Reader<'_> {
                 by: match self.text("approved_by")?.as_str() {
                     "reviewers" => Approver::Reviewers(votes()),
                     "policy" => Approver::Policy,
-                    other => return Err(self.bad("approved_by", format!("{other:?} is nobody who approves"))),
+                    other => return Err(self.bad("approved_by", &format!("{other:?} is nobody who approves"))),
                 },
                 at: Millis(self.needed("approved_at")?),
                 usable_until: Millis(self.needed("usable_until")?),
@@ -106,7 +106,7 @@ impl Reader<'_> {
             "outcome_unknown" => CallState::OutcomeUnknown { at, why: why()? },
             "lapsed" => CallState::Lapsed { at },
             "revoked" => CallState::Revoked { at, why: why()? },
-            other => return Err(self.bad("state", format!("{other:?} is no state"))),
+            other => return Err(self.bad("state", &format!("{other:?} is no state"))),
         })
     }
 
@@ -116,7 +116,7 @@ impl Reader<'_> {
         let (Some(start), Some(end)) = (start, end) else { return Ok(None) };
         let span = usize::try_from(start).ok().zip(usize::try_from(end).ok());
         let inside = span.filter(|(start, end)| params.get(*start..*end).is_some());
-        inside.map(Some).ok_or_else(|| self.bad("args_start", "it points outside the parameters"))
+        inside.map(Some).ok_or_else(|| self.bad("args_start", &"it points outside the parameters"))
     }
 
     fn nonce(&self) -> Result<[u8; 32], StoreError> {
@@ -150,7 +150,7 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         policy: reader.parsed("policy")?,
         rule: reader.text("rule")?,
         requirement: reader.json::<Requirement>("requirement")?,
-        era: serde_json::from_value(era.into()).map_err(|e| reader.bad("era", e))?,
+        era: serde_json::from_value(era.into()).map_err(|e| reader.bad("era", &e))?,
         client: reader.optional("client")?,
         created_at: Millis(reader.number("created_at")?),
     };
@@ -163,13 +163,14 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         expires_at: Millis(reader.number("expires_at")?),
         told_to_return: reader.number("told_to_return")? != 0,
         caller_gone: reader.number("caller_gone")? != 0,
-        context: context.map_err(|e| reader.bad("context", e))?,
+        context: context.map_err(|e| reader.bad("context", &e))?,
         answer: match (reader.optional("answer_kind")?.as_deref(), reader.optional("answer")?) {
             (Some("result"), Some(body)) => Some(Answer::Result(body)),
             (Some(_), Some(body)) => Some(Answer::Error(body)),
             _ => None,
         },
         changed_at: Millis(reader.number("changed_at")?),
+        held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
     })
 }

@@ -74,7 +74,8 @@ impl Handle {
             })
         });
         self.0.send(Job::Work(name, work)).await.map_err(|_| StoreError::Stopping)?;
-        answered.await.map_err(|_| StoreError::Stopping)?
+        // Without a word it was refused together with its batch, unless there is no writer any more.
+        answered.await.map_err(|_| if self.0.is_closed() { StoreError::Stopping } else { not_begun() })?
     }
 
     pub(super) async fn append(&self, entry: Entry) -> Result<(), StoreError> {
@@ -90,7 +91,7 @@ impl Handle {
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
 pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
     let (sender, jobs) = mpsc::channel(QUEUE);
-    tasks.spawn("store_writer", async move {
+    tasks.spawn_vital("store_writer", async move {
         let writer = Writer { connection, head, clock };
         writer.run(jobs).await;
         drop(lock);
@@ -201,7 +202,12 @@ fn json(error: serde_json::Error) -> sqlx::Error {
     sqlx::Error::Encode(Box::new(error))
 }
 
-/// The answer for an operation that was never run: dropping it drops its reply, which its caller sees as a stop.
+/// What the caller of an operation is told that was never run.
+fn not_begun() -> StoreError {
+    StoreError::NotWritten(Arc::new(sqlx::Error::Protocol("another write of the same moment failed".to_owned())))
+}
+
+/// The answer for an operation that was never run: dropping it drops its reply, which its caller sees as such.
 fn refuse(work: Work) -> Answer {
     Box::new(move |_| drop(work))
 }

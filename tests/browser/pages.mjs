@@ -2,9 +2,10 @@
 //
 //   pages.mjs URL PAGE…     a PAGE is [STATUS:][NAME=]PATH, as in  queue=/  or  404:missing=/nothing
 //
-// Signs in first where PLACET_EMAIL and PLACET_PASSWORD are set. Saves NAME-VIEW.png of each and prints, as its
-// last line, {"event": "done", "pages"} or {"event": "failed", "problems": [{"kind", "text", "at", "view"}]}.
-import { axe, context, run, screenshot, sideways, signIn, views, watchedPage } from './lib.mjs';
+// Signs in first where PLACET_EMAIL and PLACET_PASSWORD are set. Saves NAME-VIEW.png of each, prints
+// {"event": "page", "name", "view"} after each and, as its last line, {"event": "done", "pages"} or
+// {"event": "failed", "problems": [{"kind", "text", "at", "view"}]}.
+import { axe, context, run, say, screenshot, sideways, signIn, views, watchedPage } from './lib.mjs';
 
 const [base, ...given] = process.argv.slice(2);
 const pages = given.map((page) => {
@@ -30,18 +31,21 @@ await run(async (browser) => {
 
   for (const view of views) {
     const own = await context(browser, view, { storageState: signedIn });
+    const page = await watchedPage(own);
     for (const { status, name, path } of pages) {
-      const page = await watchedPage(own);
-      if (status >= 400) page.expected.add(status);
+      page.troubles = [];
+      page.expected = new Set(status >= 400 ? [status] : []);
       const url = new URL(path, base).href;
-      const note = (kind, text) => page.troubles.push({ kind, text, at: url });
       const response = await page.goto(url);
-      if (response.status() !== status) note('status', `${response.status()} instead of ${status}`);
       await screenshot(page, `${name}-${view.name}`, true);
-      for (const text of await sideways(page)) note('sideways', text);
-      for (const text of await axe(browser, view, url, signedIn)) note('axe', text);
-      problems.push(...page.troubles.map((trouble) => ({ ...trouble, view: view.name })));
-      await page.close();
+      const wide = await sideways(page);
+      const found = [...page.troubles];
+      const note = (kind, text) => found.push({ kind, text, at: url });
+      if (response.status() !== status) note('status', `${response.status()} instead of ${status}`);
+      for (const text of wide) note('sideways', text);
+      for (const text of await axe(page)) note('axe', text);
+      problems.push(...found.map((trouble) => ({ ...trouble, view: view.name })));
+      say({ event: 'page', name, view: view.name });
     }
     await own.close();
   }

@@ -23,7 +23,7 @@ async fn an_approved_call_runs_once_with_exactly_its_bytes() {
     let done = attached.finished().await.unwrap();
     assert_eq!(done.state.name(), "executed");
     assert_eq!(done.answer, Some(Answer::Result(r#"{"content":[]}"#.into())));
-    assert_eq!(*bench.upstream.received.lock().unwrap(), [call.submission.params.clone()]);
+    assert_eq!(*bench.upstream.received.lock().unwrap(), std::slice::from_ref(&call.submission.params));
     assert_eq!(bench.kinds(&call).await, ["call.held", "call.approved", "call.released", "call.executed"]);
     // The same call again gets the kept answer, and nothing runs.
     let again = bench.submit(arguments, plain()).await;

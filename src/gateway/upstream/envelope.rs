@@ -125,6 +125,18 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// The id of a message that asks for an answer, as [`crate::gateway`] compares ids: `s` and the decoded text, or `n`
+/// and the number.
+#[must_use]
+pub fn question(message: &[u8]) -> Option<String> {
+    let envelope = Envelope::read(message)?;
+    let id = envelope.id().filter(|_| envelope.is_request())?;
+    Some(match Key::of(id) {
+        Key::Text(text) => format!("s{text}"),
+        Key::Other(number) => format!("n{number}"),
+    })
+}
+
 fn meta(params: &str) -> Option<Meta<'_>> {
     let ties: Ties<'_> = serde_json::from_str(params).ok()?;
     serde_json::from_str(ties.meta?.get()).ok()

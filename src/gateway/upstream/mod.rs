@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub use config::{Transport, UpstreamConfig};
+pub use envelope::question;
 pub use error::{SendError, UpstreamError};
 pub use forward::{Outgoing, Registered};
 pub use link::Link;

@@ -170,12 +170,12 @@ impl Pump {
                 continue;
             };
             let is_response = envelope.is_response();
-            if is_response && self.answers.is_some() && envelope.id().map(Key::of) != self.answers {
+            // Where no request is answered there is none: it would pass for the answer to a call that Placet holds.
+            if is_response && (self.answers.is_none() || envelope.id().map(Key::of) != self.answers) {
                 tracing::debug!(upstream = %self.endpoint.upstream, "a response to another request was dropped");
                 continue;
             }
-            let last = is_response && self.answers.is_some();
-            if self.to.send(Message { bytes: bytes.clone(), is_response }).await.is_err() || last {
+            if self.to.send(Message { bytes: bytes.clone(), is_response }).await.is_err() || is_response {
                 return End::Done;
             }
         }

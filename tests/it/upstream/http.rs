@@ -313,7 +313,8 @@ async fn eras_are_asked() {
     const RESULT: &str = r#"{"jsonrpc":"2.0","id":"placet-discover","result":{}}"#;
     const REFUSED: &str = r#"{"jsonrpc":"2.0","id":"placet-discover","error":{"code":-32601,"message":"no"}}"#;
     const READY: &str = r#"{"jsonrpc":"2.0","id":"placet-initialize","result":{"protocolVersion":"2025-06-18"}}"#;
-    let cases: [(fn(&Seen) -> Response<Body>, _); 4] = [
+    type Stub = fn(&Seen) -> Response<Body>;
+    let cases: [(Stub, (bool, bool)); 4] = [
         (|seen| if seen.is("server/discover") { json(RESULT) } else { json(READY) }, (true, true)),
         (|seen| if seen.is("server/discover") { json(RESULT) } else { reply(400, "text/plain", "") }, (false, true)),
         (|_| reply(404, "application/json", REFUSED), (true, false)),

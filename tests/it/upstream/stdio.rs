@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use placet::call::{AgentId, Answer};
-use placet::gateway::upstream::{SendError, Transport, UpstreamError};
+use placet::gateway::upstream::{Link, SendError, Transport, UpstreamError};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Bench, agent, all, begin, call, process, stub, tool, until};
@@ -16,7 +17,7 @@ async fn every_byte_goes_there_and_back() {
     let answers = all(begin(&link, sent).await).await;
     let line = sent.replace(['\r', '\n'], " ");
     let wanted = serde_json::json!({"line": line});
-    let got: serde_json::Value = serde_json::from_str(&answers[0]).unwrap();
+    let got: Value = serde_json::from_str(&answers[0]).unwrap();
     assert_eq!((answers.len(), &got["result"]), (1, &wanted), "only line breaks become spaces");
 
     let exact = all(begin(&link, call("0", r#"{"name":"exact"}"#)).await).await;
@@ -189,7 +190,6 @@ async fn no_two_open_requests_of_a_pool_share_an_id_in_one_process() {
     let bench = Bench::stub("modern");
     let upstream = bench.upstream();
     let stateless = async |id, token| upstream.stateless(agent(), Some(id), token).await.unwrap();
-    let pid = async |link: &std::sync::Arc<placet::gateway::upstream::Link>| tool(link, "pid").await;
 
     let first = stateless("0", Some("0")).await;
     let (same_id, same_token, neither) =
@@ -290,9 +290,13 @@ async fn own_sessions_answer_pings_and_nothing_else() {
         let params = format!(r#"{{"name":"ask","arguments":{{"method":"{method}"}}}}"#);
         let answer = own.request("tools/call", &params, &[], Duration::from_secs(60)).await.unwrap();
         let Answer::Result(text) = answer else { panic!("{answer:?}") };
-        let text: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let text: Value = serde_json::from_str(&text).unwrap();
         assert!(text["told"].as_str().unwrap().contains(told), "{method}: {text}");
     }
     let seen = tool(&own, "seen").await;
     assert_eq!(seen, serde_json::json!([r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#]));
+}
+
+async fn pid(link: &std::sync::Arc<Link>) -> Value {
+    tool(link, "pid").await
 }

@@ -46,13 +46,12 @@ impl Browser {
     /// Waits for its end: the last line, and whether the program says that all was well.
     pub async fn end(mut self) -> (Value, bool) {
         let mut last = Value::Null;
-        let ended = tokio::time::timeout(PATIENCE, async {
-            while let Ok(Some(line)) = self.lines.next_line().await {
-                last = serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
-            }
-            self.program.child.wait().await.expect("its status is known")
-        });
-        let status = ended.await.expect("the browser ends in time");
+        let in_time = "the browser goes on in time";
+        while let Ok(Some(line)) = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect(in_time) {
+            last = serde_json::from_str(&line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
+        }
+        let status = tokio::time::timeout(PATIENCE, self.program.child.wait()).await.expect(in_time);
+        let status = status.expect("its status is known");
         assert!(!last.is_null(), "{}: {status}\n{}", self.program.name, self.program.said());
         (last, status.success())
     }

@@ -128,7 +128,16 @@ impl Gateway {
                 () = self.tasks().stopped() => break,
                 () = self.clock().sleep(Duration::from_secs(60)) => {}
             }
-            for session in self.sessions().take_idle(self.clock().now()) {
+            let mut over = self.sessions().take_idle(self.clock().now());
+            match self.parts().identity.agents().await {
+                // A token is asked for with every request, but a stream that was open before goes on by itself.
+                Ok(agents) => {
+                    let revoked = |id| agents.iter().any(|agent| agent.id == id && agent.revoked_at.is_some());
+                    over.extend(self.sessions().take_of(revoked));
+                }
+                Err(error) => tracing::error!(%error, "whose agents' sessions must end could not be looked up"),
+            }
+            for session in over {
                 session.link.close().await;
             }
         }

@@ -198,6 +198,11 @@ impl Sessions {
         over.map(|(_, session)| session).collect()
     }
 
+    /// Takes out the sessions of these agents.
+    pub fn take_of(&self, agents: impl Fn(AgentId) -> bool) -> Vec<Arc<Session>> {
+        self.all().extract_if(|_, session| agents(session.agent)).map(|(_, session)| session).collect()
+    }
+
     /// Takes out all sessions.
     pub fn take_all(&self) -> Vec<Arc<Session>> {
         self.all().drain().map(|(_, session)| session).collect()

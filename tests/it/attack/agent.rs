@@ -298,3 +298,22 @@ async fn a_call_as_large_as_may_be_runs_when_it_is_approved() {
     gate.decide(&gate.held("pending").await, Verdict::Approve, "").await;
     assert_eq!(answer(waits).await["result"]["content"][0]["text"], "done");
 }
+
+#[tokio::test]
+async fn a_revoked_agent_hears_nothing_more() {
+    let gate = Gate::start().await;
+    let (agent, other) = (gate.session("bot").await, gate.session("other").await);
+    gate.upstream.on("GET", move |_| {
+        let body = Body::from_stream(stream::pending::<Result<String, std::io::Error>>());
+        ([("content-type", "text/event-stream")], body).into_response()
+    });
+    let listen = async |agent: &Agent| {
+        let listens = agent.request(Method::GET).header("accept", "text/event-stream").send().await.unwrap();
+        Stream::of(listens)
+    };
+    let (mut listens, mut others) = (listen(&agent).await, listen(&other).await);
+    gate.identity.agent_revoke("bot".parse().unwrap()).await.unwrap();
+    let ended = async { while listens.next().await.is_some() {} };
+    gate.in_time(ended, 10).await;
+    assert_eq!(gate.in_time(others.next(), 10).await, Some(Piece::Comment));
+}

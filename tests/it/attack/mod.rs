@@ -2,4 +2,5 @@
 
 mod agent;
 mod database;
+mod disk;
 mod upstream;

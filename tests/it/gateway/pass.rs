@@ -38,9 +38,14 @@ async fn both_directions_keep_every_byte() {
     let notification = "{\"method\":\"notifications/progress\" ,\"jsonrpc\":\"2.0\"}";
     assert_eq!(agent.post(notification).await.status(), 202);
     assert_eq!(gate.upstream.arrived().pop().unwrap().body, notification);
-    let response = r#"{"jsonrpc":"2.0","id":"q","result":{ "action":"accept"}}"#;
-    assert_eq!(agent.post(response).await.status(), 400, "the server asked nothing, so nothing is answered");
-    assert_eq!(gate.upstream.arrived().pop().unwrap().body, notification);
+    let asks =
+        [r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create"}"#, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#];
+    gate.upstream.on("vendor/asks", move |_| events(&asks, false));
+    let asked = agent.post(r#"{"jsonrpc":"2.0","id":1,"method":"vendor/asks"}"#).await;
+    assert!(asked.text().await.unwrap().contains(asks[0]));
+    let response = r#"{"jsonrpc":"2.0","id":"\u0071","result":{ "action":"accept"}}"#;
+    assert_eq!(agent.post(response).await.status(), 202);
+    assert_eq!(gate.upstream.arrived().pop().unwrap().body, response);
 }
 
 #[tokio::test]

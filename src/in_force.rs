@@ -1,6 +1,6 @@
 //! The policy in force: the last good file, and what is wrong with a newer one.
 //!
-//! Every call is ruled by exactly one version, the one that [`InForce::policy`] gives at that moment; its hash is
+//! Every call is ruled by exactly one version, the one that [`InForce::loaded`] gives at that moment; its hash is
 //! recorded with the call.
 
 use std::collections::BTreeMap;

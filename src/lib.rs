@@ -1,8 +1,37 @@
 //! Placet: the approval service between AI agents and the MCP servers they can break.
 //!
-//! agent → **gateway** → **policy** → allowed: upstream · denied: answer · needs approval: **approvals** holds it →
-//! **notify** → **review** → decision → **approvals** releases it once → answer to the agent; all of it in the
-//! **audit** log.
+//! # The flow
+//!
+//! An agent's message comes in at the [`gateway`]: who asks, one strict reading of the whole body, one ruling of the
+//! [`policy`] in force ([`in_force`]).
+//!
+//! - *Allowed*: logged, forwarded byte for byte, answered byte for byte.
+//! - *Denied, hidden, limited*: answered, logged.
+//! - *Needs approval*: [`approvals`] holds it. Call, log entry and notices are one transaction of the [`store`];
+//!   [`notify`] mails the reviewers, [`review`] shows the call and takes their verdict, [`approvals`] releases it: asks
+//!   everything again, commits the claim, forwards the exact bytes once, records the outcome. The agent hears of it on
+//!   the stream that it holds, or when it comes back.
+//!
+//! Ten minutes: this page, `call/state.rs`, `gateway/intercept.rs`, `approvals/mod.rs` and `release.rs`,
+//! `review/call.rs`.
+//!
+//! # The rules of the modules
+//!
+//! - **Pure**, no clock, no input or output: [`call`] (imports nothing of ours), [`policy`], [`explain`], [`audit`]
+//!   (import [`call`]).
+//! - [`store`] has the only SQL, one function for each domain operation, one transaction each, all writes through one
+//!   task. [`approvals`] is the only writer of call state, and knows nothing of the web: what it needs of the gateway is
+//!   the small trait [`approvals::Forward`], what it needs of today's policy [`approvals::Rules`].
+//! - [`gateway`] (agents) and [`review`] (people) do not import each other; what pages tell of upstreams and policy they
+//!   get from [`overview`] through a trait of their own.
+//! - [`tasks`] are idempotent functions that run on a signal *and* on a period, so that recovery is the normal path.
+//! - Time and randomness are passed in ([`clock`]); tasks are counted ([`lifecycle`]), so that a stop can wait for them.
+//! - [`app`] ties everything together; [`cli`] and [`demo`] stand on it; only the commands print.
+//!
+//! `tests/it/house.rs` reads the sources and enforces this, import by import.
+//!
+//! Deliberately absent: a second JSON reader on the way of a call, a way to send a call twice, a decision by GET, a
+//! plain `tokio::spawn`.
 
 pub mod app;
 pub mod approvals;

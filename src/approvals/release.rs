@@ -196,11 +196,10 @@ fn finish(scene: &Scene<'_>, claim: ClaimId, answer: Result<Answer, ForwardError
     CallChange { event, entry, vote: None, approval: None, answer, notice: Some(notice) }
 }
 
-/// Whether a tool result says of itself that it is an error. An unreadable one is an error as well.
+/// Whether a tool result says of itself that it is an error. Read generously: servers do answer with lone surrogates
+/// and repeated keys, and a tool that ran has run. What cannot be read at all counts as an error.
 fn is_error(result: &str) -> bool {
-    let limits = json::Limits { max_bytes: usize::MAX, ..json::Limits::default() };
-    match json::read_strict(result.as_bytes(), &limits) {
-        Ok(document) => document.root().get("isError").and_then(json::Node::as_bool) == Some(true),
-        Err(_) => true,
-    }
+    let limits = json::Limits { max_bytes: usize::MAX, max_depth: json::DEEPEST };
+    json::read_reporting(result.as_bytes(), &limits)
+        .map_or(true, |(document, _)| document.root().get("isError").and_then(json::Node::as_bool) == Some(true))
 }

@@ -46,6 +46,9 @@ pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
                 let error = RpcError::answer(DENIED, denied_method(method, reason.as_deref()));
                 return Reply::error(&id.text, &error);
             }
+            if let Err(limit) = reserve_method(context, &loaded.policy, method) {
+                return limited_method(context, &id.text, method, limit).await;
+            }
             let edit = (method == "tools/list").then(|| filter_list(context, id, loaded));
             relay::request(context, message, id, edit, None, None).await
         }
@@ -303,6 +306,28 @@ fn reserve(context: &Context, policy: &Policy, call: &policy::Call<'_>) -> Resul
     let who = LimitScope { agent: context.agent.id, upstream: call.upstream, tool: call.tool };
     let now = context.gateway.clock().now();
     context.gateway.parts().policy.counters().reserve(&policy.limits(call), &who, now)
+}
+
+/// Takes the quota of a method that is not a tool call. It is not given back: a method has no outcome of its own.
+fn reserve_method(context: &Context, policy: &Policy, method: &str) -> Result<(), Exceeded> {
+    let limits = policy.method_limits(method);
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let who = LimitScope { agent: context.agent.id, upstream: context.upstream.name(), tool: method };
+    let now = context.gateway.clock().now();
+    context.gateway.parts().policy.counters().reserve(&limits, &who, now).map(drop)
+}
+
+async fn limited_method(context: &Context, id: &str, method: &str, limit: Exceeded) -> Reply {
+    telemetry::ruled(Ruled::Limited);
+    let method: String = method.chars().take(100).collect();
+    let words = format!(
+        "{method} was not passed on, because a limit on it is reached. It may be sent again at {}.",
+        limit.retry_at
+    );
+    append(context, context.entry("call.limited").with("rule", limit.rule).with("method", method)).await;
+    Reply::error(id, &RpcError::answer(DENIED, words))
 }
 
 async fn limited(context: &Context, to: &To, tool: &ToolName, limit: Exceeded) -> Reply {

@@ -92,7 +92,7 @@ pub fn unreachable(context: &Context, error: &UpstreamError) -> RpcError {
     not_sent(context.upstream.name(), error)
 }
 
-/// As [`unreachable`], where there is no context yet.
+/// As [`unreachable()`], where there is no context yet.
 pub fn not_sent(upstream: &UpstreamName, error: &UpstreamError) -> RpcError {
     tracing::warn!(%upstream, %error, "a message did not reach the upstream");
     let ran = if error.surely_not_sent() { "Nothing was run" } else { "The request may have run" };

@@ -38,7 +38,7 @@ pub struct Broken {
 pub struct Upstream {
     /// Its name.
     pub name: Text,
-    /// How it is reached, without secrets: "command awslabs.iam-mcp-server", "https://mcp.example.com/mcp".
+    /// How it is reached, without secrets: "command awslabs.iam-mcp-server", `https://mcp.example.com/mcp`.
     pub reached: Text,
     /// Whether it answers.
     pub status: Status,

@@ -3,5 +3,6 @@
 mod hold;
 mod input;
 mod pass;
+mod process;
 mod sessions;
 mod stateless;

@@ -206,3 +206,19 @@ async fn what_cannot_be_logged_does_not_happen() {
     assert!(refusal(&agent.result("create_user", json!({})).await).contains("did not run"), "a denial stands");
     assert_eq!(gate.upstream.calls("put_user_policy").len(), 0);
 }
+
+#[tokio::test]
+async fn a_limit_on_a_method_counts_and_the_rest_does_not_arrive() {
+    let policy = r#"{ "version": "1", "default": "deny", "tools": {},
+        "methods": { "vendor/*": { "action": "allow", "rate_limit": { "max": 2, "window": 60 } } } }"#;
+    let gate = Gate::with(policy).await;
+    let agent = gate.session("bot").await;
+    gate.upstream.on_result("vendor/x", "{}");
+    for id in 0..3 {
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": "vendor/x"}).to_string();
+        let answer: Value = serde_json::from_str(&agent.post(&body).await.text().await.unwrap()).unwrap();
+        assert_eq!(answer.get("result").is_some(), id < 2, "{answer}");
+    }
+    let arrived = gate.upstream.arrived().into_iter().filter(|arrived| arrived.body.contains("vendor/x"));
+    assert_eq!(arrived.count(), 2);
+}

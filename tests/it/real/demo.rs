@@ -28,18 +28,7 @@ async fn the_demo_shows_the_whole_way_and_leaves_nothing() {
     let code = own[1].strip_prefix("code: ").expect("the code follows the link");
     assert!(temporary.path().read_dir().unwrap().next().is_some(), "the demo honours TMPDIR");
 
-    // Sign in with link and code; asking for the page spends neither.
-    let base = &link[..link.find("/login/").unwrap()];
-    let path = &link[base.len()..];
-    let mut desk = Desk::new(base);
-    let csrf = desk.get(path).await.field("csrf").to_owned();
-    assert_eq!(desk.get(path).await.status, 200);
-    let wrong = desk.post(path, &[("csrf", &csrf), ("code", "000000"), ("next", "/")]).await;
-    assert_eq!(wrong.status, 401, "{}", wrong.text);
-    let signed_in = desk.post(path, &[("csrf", &csrf), ("code", code), ("next", "/")]).await;
-    assert_eq!(signed_in.location.as_deref(), Some("/"), "{}", signed_in.text);
-    assert_eq!(Desk::new(base).get(path).await.status, 410, "the link works once");
-
+    let mut desk = Desk::by_link(link, code).await;
     let call = desk.pending().await;
     while !desk.get("/demo/mails").await.text.contains("put_user_policy") {
         tokio::time::sleep(Duration::from_millis(50)).await;

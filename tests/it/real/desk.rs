@@ -46,6 +46,22 @@ impl Desk {
         desk
     }
 
+    /// Somebody, by a one-time link and its code.
+    pub(super) async fn by_link(link: &str, code: &str) -> Self {
+        let (base, _) = link.split_once("/login/").expect("a sign-in link");
+        let path = &link[base.len()..];
+        let mut desk = Self::new(base);
+        let csrf = desk.get(path).await.field("csrf").to_owned();
+        // Looking spends nothing, and neither does a mistyped code.
+        assert_eq!(desk.get(path).await.status, StatusCode::OK);
+        let wrong = desk.post(path, &[("csrf", &csrf), ("code", "nothing"), ("next", "/")]).await;
+        assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{}", wrong.text);
+        let signed_in = desk.post(path, &[("csrf", &csrf), ("code", code), ("next", "/")]).await;
+        assert_eq!(signed_in.location.as_deref(), Some("/"), "{}", signed_in.text);
+        assert_eq!(Self::new(base).get(path).await.status, StatusCode::GONE, "the link works once");
+        desk
+    }
+
     /// Signs in by password; where that leads.
     pub(super) async fn sign_in(&mut self, email: &str, password: &str, next: &str) -> String {
         let csrf = self.get("/login").await.field("csrf").to_owned();

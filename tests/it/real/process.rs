@@ -20,6 +20,8 @@ pub(super) struct Process {
 pub(super) struct Ended {
     /// `None`: by a signal.
     pub(super) code: Option<i32>,
+    /// What nobody had read yet.
+    pub(super) stdout: String,
     pub(super) stderr: String,
 }
 
@@ -56,6 +58,13 @@ impl Process {
         process
     }
 
+    /// Runs a command to its end; what it printed.
+    pub(super) async fn output(args: &[&str]) -> String {
+        let ended = Self::start(args, &Env::new()).end().await;
+        assert_eq!(ended.code, Some(0), "placet {}: {ended:?}", args.join(" "));
+        ended.stdout
+    }
+
     /// The next line on stdout.
     pub(super) async fn line(&mut self) -> String {
         let line = tokio::time::timeout(PATIENCE, self.stdout.next_line()).await.expect("a line in time").unwrap();
@@ -78,8 +87,8 @@ impl Process {
     /// Waits for its end.
     pub(super) async fn end(mut self) -> Ended {
         let ended = async {
-            let ((), stderr) = tokio::join!(async { drop(rest(&mut self.stdout).await) }, rest(&mut self.stderr));
-            Ended { code: self.child.wait().await.unwrap().code(), stderr }
+            let (stdout, stderr) = tokio::join!(rest(&mut self.stdout), rest(&mut self.stderr));
+            Ended { code: self.child.wait().await.unwrap().code(), stdout, stderr }
         };
         tokio::time::timeout(PATIENCE, ended).await.expect("it ends in time")
     }

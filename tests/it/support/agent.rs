@@ -81,7 +81,12 @@ impl Agent {
     }
 
     /// A request of 2026-07-28 with all that belongs to it.
-    pub(crate) async fn stateless(&self, method: &str, mut params: Value) -> Response {
+    pub(crate) async fn stateless(&self, method: &str, params: Value) -> Response {
+        self.stateless_as(1, method, params).await
+    }
+
+    /// As [`Agent::stateless`], under this id.
+    pub(crate) async fn stateless_as(&self, id: u32, method: &str, mut params: Value) -> Response {
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
         params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
         let mut request = self
@@ -93,7 +98,7 @@ impl Agent {
         if let Some(name) = params["name"].as_str() {
             request = request.header("mcp-name", name);
         }
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         request.body(body.to_string()).send().await.unwrap()
     }
 }

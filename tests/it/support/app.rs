@@ -1,7 +1,6 @@
 //! The whole service in this process, on a port of its own: clock, randomness, mailbox and upstream in the test's
 //! hands, and `restart()`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,14 +109,6 @@ async fn open(
 }
 
 impl TestApp {
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.setup.clock
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
     /// The MCP endpoint of the only upstream.
     pub(crate) fn mcp(&self) -> String {
         format!("{}/mcp", self.url)

@@ -67,20 +67,32 @@ impl Gate {
 
     /// Upstreams of these names, all of them the same stub.
     pub(crate) async fn serving(policy: &str, upstream: Upstream, names: &[&str]) -> Self {
+        let transport = Transport::Http {
+            url: upstream.url.clone(),
+            headers: vec![("authorization".into(), "Bearer of-placet".to_owned().into())],
+        };
+        Self::configured(policy, upstream, names, &transport).await
+    }
+
+    /// The upstream `iam` is a process that speaks these eras (see `stub_server.py`), and may do anything.
+    pub(crate) async fn process(eras: &str) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/stub_server.py");
+        let command = ["python3", "-u", script, eras].map(str::to_owned).to_vec();
+        let transport = Transport::Stdio { command, env: vec![], user: None };
+        let policy = r#"{ "version": "1", "default": "allow", "tools": {} }"#;
+        Self::configured(policy, Upstream::start().await, &["iam"], &transport).await
+    }
+
+    async fn configured(policy: &str, upstream: Upstream, names: &[&str], transport: &Transport) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, entropy, tasks) = (Clock::manual(START), Entropy::System, Tasks::default());
         let store = Store::open(&folder.path().join("data"), clock.clone(), &tasks).await.unwrap();
-        let configs: Vec<_> = names
-            .iter()
-            .map(|name| UpstreamConfig {
-                name: UpstreamName::new(*name).unwrap(),
-                transport: Transport::Http {
-                    url: upstream.url.clone(),
-                    headers: vec![("authorization".into(), "Bearer of-placet".to_owned().into())],
-                },
-                shared: false,
-            })
-            .collect();
+        let config = |name: &&str| UpstreamConfig {
+            name: UpstreamName::new(*name).unwrap(),
+            transport: transport.clone(),
+            shared: false,
+        };
+        let configs: Vec<_> = names.iter().map(config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy).unwrap();
         let file = folder.path().join("policy.json");
         std::fs::write(&file, policy).unwrap();

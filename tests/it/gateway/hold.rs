@@ -205,6 +205,7 @@ async fn a_flood_does_not_reach_the_reviewers_and_coming_back_costs_no_quota() {
     let gate = Gate::with(&limited).await;
     let agent = gate.session("bot").await;
     let mut one = hold(&agent).await;
+    // Of two calls held in the same millisecond neither is the older one.
     gate.pass(1);
     let two = agent.call("put_user_policy", json!({"n": 1})).await;
     assert_eq!(two.headers()["content-type"], "text/event-stream");

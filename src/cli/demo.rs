@@ -47,7 +47,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     telemetry::init_logs("error")?;
     let demo = Demo::start(args.listen).await?;
     say(format!("{}\ncode: {}", demo.link, demo.code));
-    say("1. Open the link, type the code: you are the reviewer.");
+    say("1. Open the link and type the code; you are the reviewer.");
     if args.no_agent {
         say(format!("2. Connect your agent to {}/mcp with the header Authorization: Bearer {}", demo.url, demo.token));
     } else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::call::{Millis, OnTimeout, Requirement, UpstreamName, json};
+use crate::call::{GroupName, Millis, OnTimeout, Requirement, UpstreamName, json};
 use crate::gateway::upstream::{KnownTool, Upstreams};
 use crate::in_force::{InForce, Loaded};
 use crate::policy::{Call, LimitUse, Policy, Ruling, Scope};
@@ -116,20 +116,23 @@ fn description(tool: &str) -> Option<String> {
 }
 
 fn asks(requirement: &Requirement) -> String {
-    let who = match requirement.reviewers.as_slice() {
-        [] => "any reviewer".to_owned(),
-        groups => format!("reviewers of {}", groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-    };
     let count = requirement.quorum.approvals();
-    let then = match &requirement.on_timeout {
-        OnTimeout::Reject => "it is rejected".to_owned(),
-        OnTimeout::Approve => "the policy approves it".to_owned(),
-        OnTimeout::Escalate(groups) => {
-            let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
-            format!("{} are asked as well", groups.join(", "))
-        }
+    let people = match (count, requirement.reviewers.as_slice()) {
+        (1, []) => "any reviewer".to_owned(),
+        (_, []) => format!("{count} reviewers"),
+        (1, groups) => format!("a reviewer of {}", listed(groups)),
+        (_, groups) => format!("{count} reviewers of {}", listed(groups)),
     };
-    format!("Asks {count} of {who}; without an answer in {} {then}.", span(requirement.timeout))
+    let then = match &requirement.on_timeout {
+        OnTimeout::Reject => "it does not run".to_owned(),
+        OnTimeout::Approve => "the policy approves it".to_owned(),
+        OnTimeout::Escalate(groups) => format!("{} is asked as well", listed(groups)),
+    };
+    format!("Asks {people}; without an answer in {} {then}.", span(requirement.timeout))
+}
+
+fn listed(groups: &[GroupName]) -> String {
+    groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 fn limit(limit: &LimitUse) -> String {

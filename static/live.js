@@ -31,6 +31,11 @@ function idsIn(list) {
   return [...list.querySelectorAll("li[data-call]")].map((row) => row.dataset.call);
 }
 
+// What would look different, the minutes that pass aside.
+function gist(list) {
+  return [...list.querySelectorAll("li[data-call]")].map((row) => row.dataset.call + row.querySelector(".meta").textContent).join();
+}
+
 function markNew(list, open) {
   for (const row of list.querySelectorAll("li[data-call]")) {
     if (!seen.has(row.dataset.call) && row.dataset.call !== open) row.dataset.new = "";
@@ -42,6 +47,8 @@ let fingers = 0;
 const hovers = matchMedia("(hover: hover)");
 
 function touched(element) {
+  // An open dialog will give the focus back to where it was.
+  if (document.querySelector("dialog[open]")) return true;
   return fingers > 0 || (hovers.matches && element.matches(":hover")) || element.contains(document.activeElement);
 }
 
@@ -90,7 +97,7 @@ async function refreshQueue() {
   const before = new Set(idsIn(current));
   const arrived = idsIn(list).filter((id) => !before.has(id)).length;
   const news = current.querySelector("#queue-news");
-  news.textContent = arrived ? `${arrived} new` : "Changed";
+  if (gist(list) !== gist(current)) news.textContent = arrived ? `${arrived} new` : "Changed";
 }
 
 function count(pending) {
@@ -115,11 +122,16 @@ const gone = {
   revoked: "Withdrawn while you were reading.",
 };
 
+// The address bar may hold that of a form's answer, which only a POST may ask for.
+function callPath() {
+  return `/calls/${document.getElementById("call").dataset.call}`;
+}
+
 function say(text) {
   const note = document.getElementById("decision-note");
   if (!note) return;
   const link = document.createElement("a");
-  link.href = location.pathname;
+  link.href = callPath();
   link.textContent = "Show what happened";
   note.replaceChildren(document.createTextNode(`${text} `), link);
 }
@@ -134,7 +146,7 @@ function close(state) {
 
 async function refreshCall() {
   const shown = document.getElementById("call");
-  const fresh = await fetchPart(location.pathname, "#call");
+  const fresh = await fetchPart(callPath(), "#call");
   if (!fresh || fresh.dataset.state === shown.dataset.state) return;
   const control = shown.querySelector("a:hover, button:hover, summary:hover, textarea:focus");
   if (control || !getSelection().isCollapsed) return say("This call has changed.");
@@ -158,7 +170,7 @@ async function catchUp() {
   await refreshQueue();
   const shown = document.getElementById("call");
   if (!shown) return;
-  const fresh = await fetchPart(location.pathname, "#call");
+  const fresh = await fetchPart(callPath(), "#call");
   if (fresh) await callChanged(shown.dataset.call, fresh.dataset.state);
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::serve::wait_for_stop;
 use super::{Exit, complain, say};
-use crate::demo::agent::{Agent, Told, dangerous_policy};
+use crate::demo::agent::{Agent, DANGEROUS_POLICY, PutUserPolicy, Told};
 use crate::demo::run::Demo;
 use crate::telemetry;
 
@@ -79,22 +79,23 @@ async fn script(url: &str, token: &str) -> anyhow::Result<()> {
         tell(tool, &agent.call(tool, arguments).await?);
     }
     say("agent: put_user_policy pending, waits for you");
-    let arguments = json!({
-        "user_name": "ci-bot",
-        "policy_name": "deploy-access",
-        "policy_document": dangerous_policy().to_string(),
-        "confirmed": true
-    });
+    let arguments = PutUserPolicy {
+        user_name: "ci-bot",
+        policy_name: "build-access",
+        policy_document: DANGEROUS_POLICY,
+        confirmed: true,
+    };
     tell("put_user_policy", &agent.call("put_user_policy", arguments).await?);
-    let read = json!({"user_name": "ci-bot", "policy_name": "deploy-access"});
+    let read = json!({"user_name": "ci-bot", "policy_name": "build-access"});
     tell("get_user_policy", &agent.call("get_user_policy", read).await?);
     Ok(())
 }
 
-/// One line for one call, whatever the text of its result contains.
+/// One line for one call, whatever the text of its result contains: Placet's words in full, a tool's own shortened.
 fn tell(tool: &str, told: &Told) {
     let text: String = told.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = text.chars().take(160).collect();
+    let most = if told.state == "executed" { 96 } else { 400 };
+    let short: String = text.chars().take(most).collect();
     let more = if short.len() < text.len() { " …" } else { "" };
     say(format!("agent: {tool} {} {short}{more}", told.state));
 }

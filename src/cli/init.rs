@@ -23,7 +23,9 @@ pub fn run(args: &Args) -> Exit {
     match write(&args.folder) {
         Ok(paths) => {
             paths.iter().for_each(|path| say(path.display()));
-            complain("next: name your upstream in placet.toml, then run `placet check` and `placet serve`");
+            complain(
+                "next: name your upstream in placet.toml, run `placet check`, add a reviewer and an agent, run `placet serve`",
+            );
             Exit::Done
         }
         Err(message) => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// An MCP client of the sessions era, as small as the demo needs it.
@@ -12,6 +13,34 @@ pub struct Agent {
     token: String,
     session: Option<String>,
     next_id: u64,
+}
+
+/// A request, its members in the order in which a client writes them: people will read the arguments.
+#[derive(Debug, Serialize)]
+struct Request<'a, P> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'a str,
+    params: P,
+}
+
+#[derive(Debug, Serialize)]
+struct ToolCall<'a, A> {
+    name: &'a str,
+    arguments: A,
+}
+
+/// The arguments of `put_user_policy`.
+#[derive(Debug, Serialize)]
+pub struct PutUserPolicy<'a> {
+    /// Whose.
+    pub user_name: &'a str,
+    /// Which of the user's policies.
+    pub policy_name: &'a str,
+    /// The document, as JSON text.
+    pub policy_document: &'a str,
+    /// What the real server asks agents to set.
+    pub confirmed: bool,
 }
 
 /// What a tool call came to.
@@ -43,9 +72,9 @@ impl Agent {
             "capabilities": {},
             "clientInfo": {"name": "placet-demo-agent", "version": env!("CARGO_PKG_VERSION")}
         });
-        self.request("initialize", params).await?;
+        self.request("initialize", &params).await?;
         let body = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        self.post(&body).await?.error_for_status()?;
+        self.post(body.to_string()).await?.error_for_status()?;
         Ok(())
     }
 
@@ -53,9 +82,9 @@ impl Agent {
     ///
     /// # Errors
     /// Nobody answers, or not as MCP has it.
-    pub async fn call(&mut self, tool: &str, arguments: Value) -> anyhow::Result<Told> {
+    pub async fn call(&mut self, tool: &str, arguments: impl Serialize) -> anyhow::Result<Told> {
         loop {
-            let result = self.request("tools/call", json!({"name": tool, "arguments": arguments})).await?;
+            let result = self.request("tools/call", &ToolCall { name: tool, arguments: &arguments }).await?;
             let state = result.pointer("/_meta/placet~1call/state").and_then(Value::as_str).unwrap_or("executed");
             let text = result.pointer("/content/0/text").and_then(Value::as_str).unwrap_or_default();
             if state != "pending" {
@@ -64,7 +93,7 @@ impl Agent {
         }
     }
 
-    async fn post(&self, body: &Value) -> reqwest::Result<reqwest::Response> {
+    async fn post(&self, body: String) -> reqwest::Result<reqwest::Response> {
         let mut request = self
             .client
             .post(&self.url)
@@ -72,17 +101,18 @@ impl Agent {
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")
             .header("mcp-protocol-version", "2025-11-25")
-            .body(body.to_string());
+            .body(body);
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);
         }
         request.send().await
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> anyhow::Result<Value> {
+    async fn request(&mut self, method: &str, params: &impl Serialize) -> anyhow::Result<Value> {
         self.next_id += 1;
         let id = self.next_id;
-        let response = self.post(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await?;
+        let request = Request { jsonrpc: "2.0", id, method, params };
+        let response = self.post(serde_json::to_string(&request)?).await?;
         if let Some(session) = response.headers().get("mcp-session-id") {
             self.session = Some(session.to_str()?.to_owned());
         }
@@ -110,12 +140,14 @@ impl Agent {
 }
 
 /// The policy document that the scripted agent asks for: it may change its own rights.
-#[must_use]
-pub fn dangerous_policy() -> Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Sid": "Deploy", "Effect": "Allow", "Action": ["s3:*", "iam:PutUserPolicy"], "Resource": "*"}
-        ]
-    })
-}
+pub const DANGEROUS_POLICY: &str = r#"{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Sid": "Deploy",
+      "Effect": "Allow",
+      "Action": ["s3:*", "iam:PutUserPolicy"],
+      "Resource": "*"
+    }
+  ]
+}"#;

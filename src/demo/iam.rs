@@ -12,22 +12,26 @@ pub struct Iam {
     users: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// What the build may do as long as nobody approves more.
+const READ_ONE_BUCKET: &str = r#"{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Effect": "Allow",
+      "Action": ["s3:GetObject", "s3:ListBucket"],
+      "Resource": ["arn:aws:s3:::build-artifacts", "arn:aws:s3:::build-artifacts/*"]
+    }
+  ]
+}"#;
+
 /// Why a tool did not do what it was asked.
 type Refusal = String;
 
 impl Default for Iam {
     fn default() -> Self {
-        let read_one_bucket = json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Action": ["s3:GetObject", "s3:ListBucket"],
-                "Resource": ["arn:aws:s3:::build-artifacts", "arn:aws:s3:::build-artifacts/*"]
-            }]
-        });
         let users = [
             ("alice", vec![]),
-            ("ci-bot", vec![("build-access".to_owned(), pretty(&read_one_bucket))]),
+            ("ci-bot", vec![("build-access".to_owned(), READ_ONE_BUCKET.to_owned())]),
             ("deployer", vec![]),
         ];
         Self { users: users.into_iter().map(|(name, own)| (name.to_owned(), own.into_iter().collect())).collect() }
@@ -147,18 +151,19 @@ impl Iam {
     fn put_user_policy(&mut self, arguments: &Map<String, Value>) -> Result<Value, Refusal> {
         confirmed(arguments)?;
         let policy = text(arguments, "policy_name")?;
-        let document = match arguments.get("policy_document") {
+        let (document, text) = match arguments.get("policy_document") {
             Some(Value::String(text)) => {
-                serde_json::from_str::<Value>(text).map_err(|e| format!("MalformedPolicyDocument: {e}"))?
+                let document = serde_json::from_str::<Value>(text);
+                (document.map_err(|e| format!("MalformedPolicyDocument: {e}"))?, text.clone())
             }
-            Some(object @ Value::Object(_)) => object.clone(),
+            Some(object @ Value::Object(_)) => (object.clone(), pretty(object)),
             _ => return Err("ValidationError: policy_document must be JSON text or an object".into()),
         };
         if !document.get("Statement").is_some_and(|statement| statement.is_array() || statement.is_object()) {
             return Err("MalformedPolicyDocument: there is no Statement".into());
         }
         let (name, policies) = self.user(arguments)?;
-        let before = policies.insert(policy.to_owned(), pretty(&document));
+        let before = policies.insert(policy.to_owned(), text);
         let verb = if before.is_some() { "replaced" } else { "created" };
         Ok(json!({
             "message": format!("Successfully {verb} inline policy {policy} for user {name}"),

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use crate::notify::MemoryMailbox;
+use crate::review::view::{Text, Time};
 
 /// The list and a mail's page. The mail itself is framed, sandboxed and without scripts: its styles are inline, as
 /// mail programs need them.
@@ -23,10 +24,10 @@ struct List {
 
 struct Line {
     number: usize,
-    to: String,
-    at: String,
-    subject: String,
-    text: String,
+    to: Text,
+    at: Time,
+    subject: Text,
+    text: Text,
 }
 
 /// `/demo/mails` and `/demo/mails/{number}`.
@@ -37,10 +38,10 @@ pub fn router(mailbox: MemoryMailbox) -> Router {
 async fn list(State(mailbox): State<MemoryMailbox>) -> Response {
     let line = |(number, mail): (usize, crate::notify::Delivered)| Line {
         number,
-        to: mail.to.to_string(),
-        at: mail.at.to_string(),
-        subject: mail.message.subject,
-        text: mail.message.text,
+        to: Text::new(mail.to.as_str()),
+        at: Time::new(mail.at.0, mail.at.0),
+        subject: Text::new(&mail.message.subject),
+        text: Text::new(&mail.message.text),
     };
     let mails = mailbox.mails().into_iter().enumerate().map(line).rev().collect();
     page(askama::Template::render(&List { mails }).map_err(|error| error.to_string()), PAGE_POLICY)

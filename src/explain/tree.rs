@@ -111,11 +111,11 @@ impl Tree {
     }
 }
 
-/// A whole document as pretty-printed lines.
+/// A whole document as pretty-printed lines; strings that hold an object or array are laid out as such.
 pub fn lines(doc: &Document<'_>, reveal: Reveal) -> Vec<CodeLine> {
     match reveal {
-        Reveal::Masked => pretty::lines(doc, doc.root(), &masks(doc)),
-        Reveal::Revealed => pretty::lines(doc, doc.root(), &[]),
+        Reveal::Masked => pretty::unfolded(doc, &masks(doc)),
+        Reveal::Revealed => pretty::unfolded(doc, &[]),
     }
 }
 

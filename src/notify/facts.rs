@@ -74,6 +74,7 @@ pub(super) fn tell(
     Some(CallMail {
         id: submission.id,
         headline: headline(call),
+        critical: submission.requirement.is_critical(),
         agent: submission.agent.name.to_string(),
         upstream: submission.upstream.to_string(),
         tool: submission.tool.to_string(),

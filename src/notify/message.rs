@@ -25,6 +25,8 @@ pub struct CallMail {
     pub about: About,
     /// What the call would do, in one line; `None` where nothing is known beyond tool and arguments.
     pub headline: Option<Headline>,
+    /// Whether the policy declares the call critical.
+    pub critical: bool,
     /// The agent's name.
     pub agent: String,
     /// Where the call goes.
@@ -328,7 +330,7 @@ fn subject(calls: &[CallMail]) -> String {
 
 impl CallMail {
     fn is_critical(&self) -> bool {
-        self.about.is_open() && self.headline.as_ref().is_some_and(|h| h.critical)
+        self.about.is_open() && (self.critical || self.headline.as_ref().is_some_and(|h| h.critical))
     }
 
     fn what(&self, most: usize) -> String {

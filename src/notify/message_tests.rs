@@ -16,6 +16,7 @@ fn held() -> CallMail {
         id: CallId(Uuid::from_u128(7)),
         about: About::Held { deadline: Millis(1_795_357_031_999), then: Then::Rejected },
         headline: None,
+        critical: false,
         agent: "ci-bot".into(),
         upstream: "iam".into(),
         tool: "put_user_policy".into(),
@@ -40,6 +41,16 @@ fn shown(calls: &[CallMail]) -> String {
 #[test]
 fn an_ordinary_call() {
     insta::assert_snapshot!(shown(&[held()]));
+}
+
+#[test]
+fn what_the_policy_declares_critical_is_called_so() {
+    let mail = shown(&[CallMail { critical: true, ..held() }]);
+    assert!(
+        mail.contains("Critical: Needs approval: ") && mail.contains("CRITICAL\n") && mail.contains(">Critical</span>")
+    );
+    let over = shown(&[CallMail { critical: true, ..about(About::Expired { at: Millis(0) }) }]);
+    assert!(!over.to_lowercase().contains("critical"), "what is over is not urgent");
 }
 
 #[test]

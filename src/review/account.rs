@@ -70,6 +70,11 @@ fn role(roles: Roles) -> &'static str {
     }
 }
 
+/// `GET /account/password`: its answer was loaded again.
+pub async fn password_page() -> Redirect {
+    Redirect::to("/account")
+}
+
 /// `POST /account/password`
 pub async fn password(State(review): State<Review>, client: Client, form: SignedForm) -> Answer {
     let (session, fields) = (form.session, form.fields);

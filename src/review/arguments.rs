@@ -117,14 +117,14 @@ fn kind(kind: tree::Kind) -> view::Kind {
 }
 
 fn line(line: tree::CodeLine) -> view::CodeLine {
-    let tree::CodeLine { indent, key, value, kind, comma } = line;
+    let tree::CodeLine { indent, key, value, kind, comma, note } = line;
     view::CodeLine {
         indent,
         key: key.map(Into::into),
         value: value.into(),
         kind: kind.map(self::kind),
         comma,
-        note: None,
+        note: note.map(str::to_owned),
     }
 }
 

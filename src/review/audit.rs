@@ -10,7 +10,7 @@ use super::failure::Answer;
 use super::next::query_value;
 use super::rights::sight;
 use super::session::Visitor;
-use super::timeline::{Names, names, tell};
+use super::timeline::{Names, addressed, tell};
 use super::view::audit::{AuditFilter, AuditPage, AuditRow};
 use super::view::{Nav, Paging, Text};
 use crate::call::{CallId, Millis};
@@ -21,29 +21,38 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 22] = [
+const KINDS: [(&str, &str); 31] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
     ("call.denied", "Call refused by the policy"),
+    ("call.limited", "Call over a limit"),
     ("call.voted", "One of several approvals"),
     ("call.approved", "Call approved"),
     ("call.rejected", "Call rejected"),
+    ("call.escalated", "Further reviewers asked"),
     ("call.expired", "Call expired"),
     ("call.cancelled", "Call taken back"),
     ("call.released", "Call sent"),
+    ("call.not_sent", "Call that did not reach the upstream"),
     ("call.executed", "Call executed"),
     ("call.tool_error", "Tool error"),
     ("call.outcome_unknown", "Outcome unknown"),
     ("call.lapsed", "Approval lapsed"),
     ("call.revoked", "Approval withdrawn"),
     ("call.revealed", "Secrets looked at"),
+    ("context.read", "State read for reviewers"),
+    ("method.denied", "Method refused by the policy"),
+    ("alarm.", "Alarms"),
     ("session.", "Sign-ins and sign-outs"),
     ("reviewer.", "Reviewers"),
     ("agent.", "Agents"),
+    ("link.made", "Sign-in links"),
     ("token.", "API tokens"),
     ("password.changed", "Password changed"),
     ("policy.", "Policy"),
+    ("mail.failed", "Mails that failed"),
+    ("service.started", "Starts of Placet"),
 ];
 
 /// What the audit page is asked with; empty strings do not filter.
@@ -71,12 +80,13 @@ pub async fn page(State(review): State<Review>, Visitor(session): Visitor, Query
         Err(problem) => (Vec::new(), Some(problem)),
     };
     let older = rows.last().filter(|_| rows.len() == PAGE as usize).map(|entry| address(&asked, Some(entry.seq)));
-    let names = names(&everybody);
+    let names = addressed(&everybody);
     html(&AuditPage {
         chrome: review.chrome(&session, "Audit".into(), Nav::Audit).await?,
         kinds: KINDS.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned())).collect(),
         rows: rows.iter().map(|entry| review.audit_row(entry, &names)).collect(),
         size: review.0.store.log_size().await?,
+        partial: !session.reviewer.roles.read_everything(),
         problem,
         paging: Paging { newer: (!asked.below.is_empty()).then(|| address(&asked, None)), older },
         printed: review.time(review.0.clock.now()),
@@ -145,10 +155,12 @@ impl Review {
     fn audit_row(&self, entry: &StoredEntry, names: &Names) -> AuditRow {
         let told = tell(entry, names);
         let mut what = told.what;
-        for part in
-            [entry.tool.as_deref().map(|tool| format!(" · {tool}")), told.quote.map(|quote| format!(" — {quote}"))]
-        {
-            what.push_str(&part.unwrap_or_default());
+        if let Some(tool) = &entry.tool {
+            let upstream = entry.upstream.as_ref().map(|upstream| format!(" on {upstream}")).unwrap_or_default();
+            what.push_str(&format!(" · {tool}{upstream}"));
+        }
+        if let Some(quote) = told.quote {
+            what.push_str(&format!(": {quote}"));
         }
         AuditRow {
             seq: u64::try_from(entry.seq).unwrap_or(0),

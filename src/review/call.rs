@@ -1,6 +1,7 @@
 //! `/calls/{id}`: one call, everything a reviewer must know, and the decision.
 
 use axum::extract::{Path, Query, State};
+use axum::response::Redirect;
 
 use super::Review;
 use super::arguments::{self, masked};
@@ -67,6 +68,15 @@ pub async fn reveal(State(review): State<Review>, Path(id): Path<String>, form: 
     let call = review.visible(&form.session, &id).await?;
     review.0.store.call_revealed(&call, form.session.reviewer.id).await?;
     review.call_page(&form.session, &call, Shown { reveal: Reveal::Revealed, ..Shown::default() }).await
+}
+
+/// `GET` of a form's address, as when its answer is loaded again or comes after signing in: the call's page.
+///
+/// # Errors
+/// That is no call's id.
+pub async fn back(Path(id): Path<String>) -> Result<Redirect, Failure> {
+    let id: CallId = id.parse().map_err(|_| Problem::NotFound)?;
+    Ok(Redirect::to(&format!("/calls/{id}")))
 }
 
 impl Review {
@@ -205,7 +215,7 @@ impl Review {
             CallState::Executed { at } => Standing::Executed { at: self.time(*at), by: by() },
             CallState::ToolError { at } => Standing::ToolError { at: self.time(*at), by: by() },
             CallState::OutcomeUnknown { at, why } => {
-                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(why) }
+                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(&sentence(why)) }
             }
             CallState::Lapsed { at } => Standing::Lapsed { at: self.time(*at) },
             CallState::Revoked { at, why } => Standing::Revoked { at: self.time(*at), why: Text::new(why) },
@@ -216,6 +226,14 @@ impl Review {
     pub(super) fn decided(held: &HeldCall, reason: &str) -> Problem {
         Problem::Decided { call: held.submission.id.to_string(), state: state(&held.state), reason: Text::new(reason) }
     }
+}
+
+/// A reason as the log has it, "the upstream went away", as a sentence.
+fn sentence(why: &str) -> String {
+    let mut rest = why.chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if why.ends_with(['.', '!', '?']) || why.is_empty() { "" } else { "." };
+    format!("{first}{}{end}", rest.as_str())
 }
 
 fn on_timeout(held: &HeldCall) -> OnTimeout {

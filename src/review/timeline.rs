@@ -19,6 +19,16 @@ pub fn names(everybody: &[Reviewer]) -> Names {
     everybody.iter().map(|reviewer| (reviewer.id.to_string(), reviewer.name.clone())).collect()
 }
 
+/// Everybody's name with the address, for the log: two people may have one name.
+#[must_use]
+pub fn addressed(everybody: &[Reviewer]) -> Names {
+    let words = |reviewer: &Reviewer| match reviewer.email.as_str() {
+        email if email == reviewer.name => email.to_owned(),
+        email => format!("{} ({email})", reviewer.name),
+    };
+    everybody.iter().map(|reviewer| (reviewer.id.to_string(), words(reviewer))).collect()
+}
+
 /// An entry in words: who, what, and what was said with it.
 pub struct Told {
     /// The looks.
@@ -76,7 +86,7 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "agent.revoked" => told(EventKind::Stopped, agent(), "was revoked", None),
         "reviewer.added" => told(EventKind::Plain, person, "got an account", None),
         "reviewer.disabled" => told(EventKind::Stopped, person, "lost the account", None),
-        "session.signed_in" => told(EventKind::Plain, person, "signed in", detail("by")),
+        "session.signed_in" => told(EventKind::Plain, person, &signed_in(detail("by").as_deref()), None),
         "session.signed_out" => told(EventKind::Plain, person, "signed out", None),
         "session.refused" => {
             let who = person.or_else(|| Some("Somebody without an account".into()));
@@ -88,6 +98,15 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "token.revoked" => told(EventKind::Plain, person, "ended an API token", None),
         "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("policy")),
         other => told(EventKind::Plain, person.or_else(agent), other, why),
+    }
+}
+
+fn signed_in(by: Option<&str>) -> String {
+    match by {
+        Some("password") => "signed in with a password".to_owned(),
+        Some("link") => "signed in by a link and its code".to_owned(),
+        Some(other) => format!("signed in by {other}"),
+        None => "signed in".to_owned(),
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) struct Opened {
 pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let lock = lock(folder)?;
     let file = folder.join("placet.db");
+    only_ours(&file)?;
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
@@ -41,7 +42,6 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
-    only_ours(&file)?;
     let head = log::head(&mut connection).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -66,11 +66,13 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// The database holds what agents sent: no other user reads it. SQLite gives its side files the same mode.
+/// The database holds what agents sent: no other user reads it. Before SQLite opens it, since its side files get the
+/// mode that it has then.
 fn only_ours(file: &Path) -> Result<(), StoreError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
-        .map_err(|e| StoreError::Folder { path: file.to_owned(), problem: problem(&e) })
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let refuse = |e: io::Error| StoreError::Folder { path: file.to_owned(), problem: problem(&e) };
+    File::options().create(true).append(true).mode(0o600).open(file).map_err(refuse)?;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).map_err(refuse)
 }
 
 fn problem(error: &io::Error) -> String {

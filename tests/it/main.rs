@@ -15,5 +15,7 @@ mod review_decide;
 mod review_live;
 mod review_sign_in;
 mod review_surface;
+mod store;
 mod support;
+mod terminal;
 mod upstream;

@@ -185,7 +185,7 @@ async fn failures_are_pages_that_say_what_to_do() {
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
     assert!(missing.text().await.unwrap().contains("There is nothing here"));
     assert_eq!(browser.get("/calls/nonsense").await.status(), StatusCode::NOT_FOUND);
-    let wrong = browser.get(&filled("/calls/{id}/decision", &call)).await;
+    let wrong = browser.get("/logout").await;
     assert_eq!((wrong.status(), header(&wrong, "allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
     let (origin, path) = (browser.url.clone(), filled("/calls/{id}/decision", &call));
     let large = browser.form(&path, &[("csrf", &"x".repeat(70_000))]).header("origin", &origin);
@@ -207,4 +207,8 @@ async fn secrets_are_shown_on_demand_and_that_is_written_down() {
     assert!(revealed.text().await.unwrap().contains("hunter2hunter2"));
     assert_eq!(pages.bench.kinds(&call).await, ["call.held", "call.revealed"]);
     assert!(!browser.page(&path).await.contains("hunter2hunter2"), "once is not for ever");
+    for form in ["reveal", "decision"] {
+        let again = browser.get(&format!("{path}/{form}")).await;
+        assert_eq!((again.status(), header(&again, "location")), (StatusCode::SEE_OTHER, path.as_str()), "{form}");
+    }
 }

@@ -1,6 +1,7 @@
 //! JSON pretty-printed from its source: two spaces a level, every string and number as it was written.
 
-use super::{Kind, mask_of};
+use super::super::embedded::{Embedded, embedded};
+use super::{Kind, MOST_VALUES, mask_of, values};
 use crate::call::json::{Document, Kind as Value, Node, quote, splice};
 use crate::call::secrets::Mask;
 
@@ -17,6 +18,8 @@ pub struct CodeLine {
     pub kind: Option<Kind>,
     /// Whether a comma follows.
     pub comma: bool,
+    /// How the value was given, where it is not shown as it was written.
+    pub note: Option<&'static str>,
 }
 
 /// The value in two-space indentation, one member or element a line. Strings keep their escapes, numbers their text.
@@ -42,8 +45,16 @@ pub fn pretty(doc: &Document<'_>, node: &Node<'_>) -> String {
 
 /// As [`pretty`], in lines, with masked values in place.
 pub(super) fn lines(doc: &Document<'_>, node: &Node<'_>, masks: &[Mask]) -> Vec<CodeLine> {
-    let mut printer = Printer { doc, masks, lines: Vec::new() };
+    let mut printer = Printer { doc, masks, unfolds: false, lines: Vec::new() };
     printer.node(node, 0, None, false);
+    printer.lines
+}
+
+/// As [`lines`], with strings that hold an object or array laid out as such, and said so. One level deep: what such
+/// a text holds in its own strings stays as written.
+pub(super) fn unfolded(doc: &Document<'_>, masks: &[Mask]) -> Vec<CodeLine> {
+    let mut printer = Printer { doc, masks, unfolds: true, lines: Vec::new() };
+    printer.node(doc.root(), 0, None, false);
     printer.lines
 }
 
@@ -56,6 +67,7 @@ pub(super) fn masked_text(doc: &Document<'_>, masks: &[Mask]) -> String {
 struct Printer<'d, 'a> {
     doc: &'d Document<'a>,
     masks: &'d [Mask],
+    unfolds: bool,
     lines: Vec<CodeLine>,
 }
 
@@ -79,10 +91,32 @@ impl Printer<'_, '_> {
                 }
                 self.line(indent, None, "}".to_owned(), None, comma);
             }
+            Value::String(text) if self.unfolds => self.string(node, text, indent, key, comma),
             _ => {
                 let (kind, value) = self.leaf(node);
                 self.line(indent, key, value, Some(kind), comma);
             }
+        }
+    }
+
+    fn string(&mut self, node: &Node<'_>, text: &str, indent: usize, key: Option<String>, comma: bool) {
+        let inside = match embedded(mask_of(self.masks, node).unwrap_or(text)) {
+            Embedded::Document(inside) if values(inside.root()) <= MOST_VALUES => lines(&inside, inside.root(), &[]),
+            _ => Vec::new(),
+        };
+        if inside.len() < 2 {
+            let (kind, value) = self.leaf(node);
+            return self.line(indent, key, value, Some(kind), comma);
+        }
+        let last = inside.len() - 1;
+        for (at, mut line) in inside.into_iter().enumerate() {
+            line.indent += indent;
+            line.comma |= comma && at == last;
+            if at == 0 {
+                line.key.clone_from(&key);
+                line.note = Some("JSON text inside a string");
+            }
+            self.lines.push(line);
         }
     }
 
@@ -101,6 +135,6 @@ impl Printer<'_, '_> {
     }
 
     fn line(&mut self, indent: usize, key: Option<String>, value: String, kind: Option<Kind>, comma: bool) {
-        self.lines.push(CodeLine { indent, key, value, kind, comma });
+        self.lines.push(CodeLine { indent, key, value, kind, comma, note: None });
     }
 }

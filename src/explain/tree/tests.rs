@@ -199,3 +199,40 @@ proptest! {
         prop_assert_eq!(opened, closed);
     }
 }
+
+#[test]
+fn an_answer_that_holds_json_in_a_string_is_laid_out_and_says_so() {
+    let text = r#"{"user":"ci-bot","policy":"{\"Version\":\"2012\",\"Statement\":[]}","empty":"{}","twice":"{\"a\":1,\"a\":2}","end":1}"#;
+    let doc = read(text);
+    let shown: Vec<_> = lines(&doc, Reveal::Masked)
+        .into_iter()
+        .map(|line| {
+            let key = line.key.map(|key| format!("{key}=")).unwrap_or_default();
+            let comma = if line.comma { "," } else { "" };
+            format!("{}{key}{}{comma}{}", " ".repeat(line.indent), line.value, line.note.map_or("", |_| "!"))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "{",
+            " user=\"ci-bot\",",
+            " policy={!",
+            "  Version=\"2012\",",
+            "  Statement=[]",
+            " },",
+            " empty=\"{}\",",
+            r#" twice="{\"a\":1,\"a\":2}","#,
+            " end=1",
+            "}"
+        ]
+    );
+}
+
+#[test]
+fn a_secret_in_json_in_a_string_stays_masked() {
+    let text = r#"{"outer":"{\"password\":\"hunter2hunter2\",\"name\":\"db\"}"}"#;
+    let doc = read(text);
+    assert!(!format!("{:?}", lines(&doc, Reveal::Masked)).contains("hunter2"));
+    assert!(format!("{:?}", lines(&doc, Reveal::Revealed)).contains("hunter2"));
+}

@@ -18,6 +18,8 @@ pub struct AuditPage {
     pub rows: Vec<AuditRow>,
     /// Entries in the log altogether.
     pub size: u64,
+    /// Whether this person sees some of them only.
+    pub partial: bool,
     /// What is wrong with the filter ("from: 2026-13-01 is no date"), shown above the rows.
     pub problem: Option<String>,
     /// Neighbouring pages; their addresses keep the filters.
@@ -49,9 +51,22 @@ impl AuditFilter {
     /// Whether everything is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        [&self.from, &self.to, &self.kind, &self.agent, &self.reviewer, &self.tool, &self.call]
-            .iter()
-            .all(|value| value.is_empty())
+        self.set().is_empty()
+    }
+
+    /// What is asked for, each with its name: a printed page says what it leaves out.
+    #[must_use]
+    pub fn set(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("from", &self.from),
+            ("to", &self.to),
+            ("kind", &self.kind),
+            ("agent", &self.agent),
+            ("reviewer", &self.reviewer),
+            ("tool", &self.tool),
+            ("call", &self.call),
+        ];
+        all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())).collect()
     }
 }
 
@@ -70,7 +85,7 @@ pub struct AuditRow {
     pub what: Text,
     /// The call it is about.
     pub call: Option<String>,
-    /// Leaf hash, hex; the page shows its first twelve digits, the title all.
+    /// Leaf hash, hex; the page shows its first twelve digits, title and paper all.
     pub leaf: String,
 }
 
@@ -79,5 +94,11 @@ impl AuditRow {
     #[must_use]
     pub fn leaf_short(&self) -> &str {
         self.leaf.get(..12).unwrap_or(&self.leaf)
+    }
+
+    /// The digits after those.
+    #[must_use]
+    pub fn leaf_rest(&self) -> &str {
+        self.leaf.get(12..).unwrap_or_default()
     }
 }

@@ -113,7 +113,7 @@ pub enum Banner {
 /// How bad a call would be, in colour, shape and word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Nothing found, or not looked at.
+    /// Nothing found, or not looked at; no badge is shown.
     None,
     /// Little to lose.
     Low,
@@ -148,6 +148,12 @@ impl Severity {
             Self::High => "High",
             Self::Critical => "Critical",
         }
+    }
+
+    /// Whether there is a rating to show.
+    #[must_use]
+    pub fn is_rated(self) -> bool {
+        self != Self::None
     }
 
     /// Whether a list of decided calls mentions it.

@@ -117,7 +117,7 @@ pub struct Tool {
     pub name: Text,
     /// What the policy says.
     pub ruling: Ruling,
-    /// The same in a sentence: "Asks 1 of iam; without an answer in 15 min it is rejected."
+    /// The same in a sentence: "Asks a reviewer of iam; without an answer in 15 min it does not run."
     pub words: Text,
     /// Its limits in words: "30 a minute for each agent".
     pub limits: Vec<String>,

@@ -58,6 +58,12 @@ impl Text {
         Self(pieces)
     }
 
+    /// Whether it is of several lines.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Plain(plain) if plain.contains('\n')))
+    }
+
     /// Whether anything in it had to be made visible.
     #[must_use]
     pub fn has_badges(&self) -> bool {

@@ -119,7 +119,7 @@ pub struct CodeLine {
     pub kind: Option<Kind>,
     /// Whether a comma follows.
     pub comma: bool,
-    /// What is wrong with this line ("key given twice"), shown at its end.
+    /// A remark by Placet, shown at the line's end: "key given twice", "JSON text inside a string".
     pub note: Option<String>,
 }
 

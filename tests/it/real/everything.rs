@@ -19,9 +19,11 @@ async fn official_clients_see_the_server_itself() {
     let server = everything_http().await;
     let app = Setup::toml(upstream(&server.url)).policy(POLICY).real_time().start().await;
     let token = app.agent("ci").await;
-    for client in [Client::Python, Client::TypeScript, Client::TypeScript1] {
-        let direct = Agent::connect(client, Era::Legacy, &server.url, None).await;
-        let mut agent = Agent::connect(client, Era::Legacy, &app.mcp(), Some(&token)).await;
+    // The first one asks for the stateless era and falls back, as it does with the server itself.
+    let clients = [(Client::Python, Era::Auto), (Client::TypeScript, Era::Legacy), (Client::TypeScript1, Era::Legacy)];
+    for (client, era) in clients {
+        let direct = Agent::connect(client, era, &server.url, None).await;
+        let mut agent = Agent::connect(client, era, &app.mcp(), Some(&token)).await;
         assert_eq!(agent.connected, direct.connected, "{client:?}");
         assert_eq!(agent.list_tools().await, direct.list_tools().await, "{client:?}");
 

@@ -70,6 +70,12 @@ async fn approved_in_the_page(iam: &mut Iam, agent: &Agent) {
     assert_eq!(landed(agent, "as-string").await, Some(document()));
     let shown = iam.desk.get(&format!("/calls/{}", held.submission.id)).await;
     assert!(shown.text.contains("data-state=\"executed\""), "{}", shown.text);
+    let logged = iam.app.app.store.entries_of(held.submission.id).await.unwrap();
+    // What was there before is read beside everything else, whenever it comes.
+    let (reads, kinds): (Vec<_>, Vec<_>) =
+        logged.iter().map(|entry| entry.kind.as_str()).partition(|kind| *kind == "context.read");
+    assert_eq!(reads.len(), 1);
+    assert_eq!(kinds, ["call.held", "call.approved", "call.released", "call.executed"]);
 }
 
 /// The document as an object.

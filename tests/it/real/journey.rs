@@ -1,7 +1,5 @@
 //! A reviewer in a real Chromium decides what a real agent asks of the real AWS IAM server.
 
-use std::path::Path;
-
 use super::{Iam, MIRA, document, landed, put, refused, succeeded};
 use crate::support::app::PASSWORD;
 use crate::support::components::Env;
@@ -12,8 +10,7 @@ use crate::support::components::browser::Browser;
 async fn a_call_arrives_live_is_approved_with_a_click_and_shows_its_outcome() {
     let iam = Iam::start().await;
     let agent = iam.agent(Client::Python, Era::Auto).await;
-    let shots = tempfile::tempdir().unwrap();
-    let mut journey = Browser::start("journey.mjs", &[&iam.app.url, "approve"], &as_mira(shots.path()));
+    let mut journey = Browser::start("journey.mjs", &[&iam.app.url, "approve"], &as_mira());
     journey.event("waiting").await;
     let call = agent.start_call("put_user_policy", put("clicked", &document())).await;
     let arrived = journey.event("arrived").await;
@@ -30,23 +27,22 @@ async fn a_call_arrives_live_is_approved_with_a_click_and_shows_its_outcome() {
     let call = agent.start_call("put_user_policy", put("plain", &document())).await;
     let id = iam.app.pending().await.submission.id.to_string();
     let reason = "not before the freeze is over";
-    let plain = Browser::start("plain.mjs", &[&iam.app.url, &id, "reject", reason], &as_mira(shots.path()));
+    let plain = Browser::start("plain.mjs", &[&iam.app.url, &id, "reject", reason], &as_mira());
     assert_eq!(plain.finish().await["state"], "rejected");
     assert!(refused(&call.answer().await).contains(reason));
     assert_eq!(landed(&agent, "plain").await, None);
 
     let call = agent.start_call("put_user_policy", put("plain-too", &document())).await;
     let id = iam.app.pending().await.submission.id.to_string();
-    let plain = Browser::start("plain.mjs", &[&iam.app.url, &id], &as_mira(shots.path()));
+    let plain = Browser::start("plain.mjs", &[&iam.app.url, &id], &as_mira());
     assert_eq!(plain.finish().await["state"], "executed");
     succeeded(&call.answer().await);
     agent.close().await;
 }
 
-/// The reviewer's sign-in, and where screenshots go.
-pub(super) fn as_mira(screenshots: &Path) -> Env {
-    let screenshots = screenshots.to_str().unwrap();
-    [("PLACET_EMAIL", MIRA), ("PLACET_PASSWORD", PASSWORD), ("PLACET_SCREENSHOTS", screenshots)]
+/// The reviewer's sign-in. Screenshots stay where `tests/run` installs, for a person to look at.
+pub(super) fn as_mira() -> Env {
+    [("PLACET_EMAIL", MIRA), ("PLACET_PASSWORD", PASSWORD)]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
 }

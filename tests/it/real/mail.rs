@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use placet::notify::{Security, Smtp, Transport};
 use reqwest::StatusCode;
 
 use super::desk::Desk;
@@ -18,9 +17,9 @@ const PROMISED: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn a_mailed_link_opens_the_call_and_decides_nothing() {
     let (upstream, sink) = (Upstream::start().await, SmtpSink::start().await);
-    let smtp = Smtp::new("127.0.0.1".to_owned(), sink.port(), Security::Plain);
+    let mail = format!("[mail]\nsmtp = \"smtp://127.0.0.1:{}\"\nfrom = \"Placet <placet@example.com>\"\n", sink.port());
     let mut setup = Setup::http(&upstream.url).real_time();
-    setup.transport = Some(Transport::Smtp(smtp));
+    setup.toml.push_str(&mail);
     let app = setup.start().await;
     app.reviewer(MIRA, &["iam"]).await;
     app.reviewer("other@example.com", &["database"]).await;
@@ -32,7 +31,7 @@ async fn a_mailed_link_opens_the_call_and_decides_nothing() {
 
     let mails = tokio::time::timeout(PROMISED, sink.has(1)).await.expect("the mail leaves within 60 s");
     assert_eq!(mails.len(), 1);
-    assert_eq!(mails[0].to, [MIRA]);
+    assert_eq!((mails[0].from.as_str(), &mails[0].to[..]), ("placet@example.com", &[MIRA.to_owned()][..]));
     assert!(mails[0].header("Subject").unwrap().contains("put_user_policy"), "{mails:?}");
     let links = links(&mails[0].text(), &app.url);
     let paths: Vec<_> = links.iter().map(|link| link.split('?').next().unwrap()).collect();

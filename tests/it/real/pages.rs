@@ -34,12 +34,11 @@ async fn every_page_is_sound() {
     let more = ["queue=/", "/history", "/audit", "/policy", "/account", "404:missing=/calls/nothing"];
     pages.extend(more.map(str::to_owned));
 
-    let shots = tempfile::tempdir().unwrap();
     let args: Vec<_> = [app.url.as_str()].into_iter().chain(pages.iter().map(String::as_str)).collect();
-    let done = Browser::start("pages.mjs", &args, &as_mira(shots.path())).finish().await;
+    let done = Browser::start("pages.mjs", &args, &as_mira()).finish().await;
     assert_eq!(done["pages"].as_array().map(Vec::len), Some(pages.len()), "{done}");
 
-    let mut nobody = as_mira(shots.path());
+    let mut nobody = as_mira();
     nobody.remove("PLACET_EMAIL");
     let outside = [&app.url, "/login", "returning=/login?next=/history", "410:spent=/login/link/nothing"];
     let outside = outside.map(str::to_owned);

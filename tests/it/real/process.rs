@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
@@ -78,9 +79,8 @@ impl Process {
 
     /// Asks it to stop and waits for its end.
     pub(super) async fn terminate(self) -> Ended {
-        let id = self.child.id().expect("it still runs");
-        let told = Command::new("kill").args(["-TERM", &id.to_string()]).status().await.unwrap();
-        assert!(told.success());
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.try_into().unwrap())).expect("it still runs");
+        kill_process(id, Signal::TERM).unwrap();
         self.end().await
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use placet::app::{App, Outside};
+use placet::app::{self, App, Outside};
 use placet::call::{AgentName, Email, GroupName, Millis};
 use placet::clock::{Clock, Entropy};
 use placet::config::Config;
@@ -33,10 +33,9 @@ pub(crate) const POLICY: &str = r#"{ "version": "1", "default": "deny", "hide": 
 pub(crate) struct Setup {
     pub(crate) clock: Clock,
     pub(crate) policy: String,
-    /// What stands in placet.toml beside addresses and folders: upstreams at least.
+    /// What stands in placet.toml beside addresses and folders: upstreams at least. Mails go into the test's mailbox
+    /// where there is no `[mail]`.
     pub(crate) toml: String,
-    /// How mails leave; without one, into the test's mailbox.
-    pub(crate) transport: Option<Transport>,
 }
 
 impl Setup {
@@ -46,7 +45,7 @@ impl Setup {
     }
 
     pub(crate) fn toml(toml: String) -> Self {
-        Self { clock: Clock::manual(START), policy: POLICY.to_owned(), toml, transport: None }
+        Self { clock: Clock::manual(START), policy: POLICY.to_owned(), toml }
     }
 
     pub(crate) fn policy(mut self, policy: &str) -> Self {
@@ -96,11 +95,11 @@ async fn open(
         format!("listen = \"{address}\"\npublic_url = \"{url}\"\ndata_dir = \"data\"\npolicy = \"policy.json\"\n");
     std::fs::write(&file, format!("{own}{}", setup.toml)).unwrap();
     let config = Config::load(&file).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let transport = setup.transport.clone().unwrap_or_else(|| Transport::Memory(mailbox.clone()));
+    let into_mailbox = || Mailer::new(Transport::Memory(mailbox.clone()), "Placet <placet@example.com>").unwrap();
     let outside = Outside {
         clock: setup.clock.clone(),
         entropy: entropy.clone(),
-        mailer: Some(Mailer::new(transport, "Placet <placet@example.com>").unwrap()),
+        mailer: app::mailer(&config).unwrap().or_else(|| Some(into_mailbox())),
         listener,
         metrics: Metrics::install().unwrap(),
         routes: axum::Router::new(),

@@ -149,7 +149,12 @@ async function refreshCall() {
   const fresh = await fetchPart(callPath(), "#call");
   if (!fresh || fresh.dataset.state === shown.dataset.state) return;
   const control = shown.querySelector("a:hover, button:hover, summary:hover, textarea:focus");
-  if (control || !getSelection().isCollapsed) return say("This call has changed.");
+  if (control || !getSelection().isCollapsed) {
+    say("This call has changed.");
+    // Nothing moves under the pointer; a little later it may have gone elsewhere.
+    setTimeout(() => refreshCall().catch(() => {}), 2000);
+    return;
+  }
   shown.replaceWith(fresh);
 }
 

@@ -19,6 +19,8 @@ use crate::call::{Answer, Era};
 pub(super) const STATELESS: &str = "2026-07-28";
 /// How long an upstream may take to say how a request ended that was called off.
 const AFTER_CANCEL: Duration = Duration::from_secs(10);
+/// How long an agent may take to hear one message.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the word that a request is called off may take to leave.
 const CALLING_OFF: Duration = Duration::from_secs(1);
 
@@ -119,26 +121,32 @@ impl Link {
                 return ours.as_ref().and_then(answer).ok_or(Failure::Refused(status));
             }
         };
+        let mut relay = ask.relay.clone();
         while let Some(message) = messages.recv().await {
             let Some(envelope) = Envelope::read(&message.bytes) else { continue };
             if let Some(answer) = answer(&envelope) {
                 return Ok(answer);
             }
-            self.hear(&envelope, &message, ask.relay.as_ref()).await;
+            self.hear(&envelope, &message, &mut relay).await;
         }
         let why = self.ended_because().map_or_else(String::new, |why| format!(": {why}"));
         Err(Failure::Unknown(format!("the connection to the upstream ended before its answer{why}")))
     }
 
     /// What the upstream says before its answer. Its questions for input are never passed on: what was approved may
-    /// not be steered afterwards.
-    async fn hear(&self, envelope: &Envelope<'_>, message: &Message, relay: Option<&mpsc::Sender<Message>>) {
+    /// not be steered afterwards. An agent that takes nothing hears no more: the answer must not wait for it.
+    async fn hear(&self, envelope: &Envelope<'_>, message: &Message, relay: &mut Option<mpsc::Sender<Message>>) {
         let method = envelope.method().unwrap_or_default();
         let for_placet = envelope.is_request() && (self.own || asks_for_input(method));
-        match relay.filter(|relay| !for_placet && !relay.is_closed()) {
-            Some(relay) => drop(relay.send(message.clone()).await),
-            None => self.reply(envelope).await,
+        if let Some(to) = relay.as_ref().filter(|_| !for_placet) {
+            tokio::select! {
+                heard = to.send(message.clone()) => if heard.is_ok() {
+                    return;
+                },
+                () = self.clock.sleep(PATIENCE) => *relay = None,
+            }
         }
+        self.reply(envelope).await;
     }
 
     /// Placet's own answer to a request of the upstream's: it is there, and can do nothing.

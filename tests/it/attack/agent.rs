@@ -317,3 +317,25 @@ async fn a_revoked_agent_hears_nothing_more() {
     gate.in_time(ended, 10).await;
     assert_eq!(gate.in_time(others.next(), 10).await, Some(Piece::Comment));
 }
+
+/// Its server says more than anybody buffers, and the agent reads none of it: the call ends all the same.
+#[tokio::test]
+async fn an_agent_that_reads_nothing_leaves_no_call_without_an_outcome() {
+    let gate = Gate::start().await;
+    let agent = gate.session("bot").await;
+    gate.upstream.on("tools/call put_user_policy", |message| {
+        let text = "x".repeat(256 << 10);
+        let noise = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": text}});
+        let noise = format!("data: {noise}\n\n");
+        let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}});
+        let said = stream::iter(vec![noise; 300]).chain(stream::iter([format!("data: {answer}\n\n")]));
+        let body = Body::from_stream(said.map(Ok::<_, std::io::Error>));
+        ([("content-type", "text/event-stream")], body).into_response()
+    });
+    let unread = agent.call("put_user_policy", json!({})).await;
+    gate.decide(&gate.held("pending").await, Verdict::Approve, "").await;
+    gate.upstream.until_called("put_user_policy", 1).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), gate.in_time(gate.held("executed"), 1));
+    assert_eq!(ended.await.expect("it has no outcome").state.name(), "executed");
+    drop(unread);
+}

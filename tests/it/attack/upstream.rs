@@ -16,8 +16,11 @@ fn events(text: String) -> Response {
     ([("content-type", "text/event-stream")], text).into_response()
 }
 
+/// What it is called, what becomes of the call, and how the upstream answers.
+type Case = (&'static str, &'static str, fn(&Value) -> Response);
+
 /// Answers to an approved call, and the state that the call ends in.
-fn answers() -> Vec<(&'static str, &'static str, fn(&Value) -> Response)> {
+fn answers() -> Vec<Case> {
     vec![
         ("no JSON", "outcome_unknown", |_| json_answer("}{".into())),
         ("nothing", "outcome_unknown", |_| json_answer(String::new())),
@@ -68,7 +71,7 @@ async fn whatever_it_answers_to_an_approved_call_it_gets_it_once() {
     for (n, (what, state, respond)) in answers().into_iter().enumerate() {
         // A limit on new calls of one agent is not what is tested.
         let agent = gate.session(&format!("bot-{n}")).await;
-        gate.upstream.on("tools/call put_user_policy", move |message| respond(message));
+        gate.upstream.on("tools/call put_user_policy", respond);
         let waits = agent.call("put_user_policy", json!({"n": n})).await;
         gate.decide(&gate.held("pending").await, Verdict::Approve, "").await;
         let said = answer(waits).await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::serve::wait_for_stop;
 use super::{Exit, complain, say};
@@ -87,14 +87,21 @@ async fn script(url: &str, token: &str) -> anyhow::Result<()> {
     };
     tell("put_user_policy", &agent.call("put_user_policy", arguments).await?);
     let read = json!({"user_name": "ci-bot", "policy_name": "build-access"});
-    tell("get_user_policy", &agent.call("get_user_policy", read).await?);
+    let mut read = agent.call("get_user_policy", read).await?;
+    // The document alone: what is in force now, with or without the change.
+    if let Ok(answer) = serde_json::from_str::<Value>(&read.text) {
+        if let Some(document) = answer["policy_document"].as_str() {
+            read.text = document.to_owned();
+        }
+    }
+    tell("get_user_policy", &read);
     Ok(())
 }
 
 /// One line for one call, whatever the text of its result contains: Placet's words in full, a tool's own shortened.
 fn tell(tool: &str, told: &Told) {
     let text: String = told.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let most = if told.state == "executed" { 96 } else { 400 };
+    let most = if told.state == "executed" { 144 } else { 400 };
     let short: String = text.chars().take(most).collect();
     let more = if short.len() < text.len() { " …" } else { "" };
     say(format!("agent: {tool} {} {short}{more}", told.state));

@@ -89,10 +89,10 @@ async fn script(url: &str, token: &str) -> anyhow::Result<()> {
     let read = json!({"user_name": "ci-bot", "policy_name": "build-access"});
     let mut read = agent.call("get_user_policy", read).await?;
     // The document alone: what is in force now, with or without the change.
-    if let Ok(answer) = serde_json::from_str::<Value>(&read.text) {
-        if let Some(document) = answer["policy_document"].as_str() {
-            read.text = document.to_owned();
-        }
+    if let Ok(answer) = serde_json::from_str::<Value>(&read.text)
+        && let Some(document) = answer["policy_document"].as_str()
+    {
+        read.text = document.to_owned();
     }
     tell("get_user_policy", &read);
     Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
 use crate::audit::Entry;
@@ -60,6 +61,8 @@ pub struct App {
     pub policy: Arc<InForce>,
     /// The servers behind.
     pub upstreams: Upstreams,
+    /// Every request that was open at the stop has its answer.
+    drained: CancellationToken,
     tasks: Tasks,
 }
 
@@ -131,8 +134,8 @@ impl App {
             }
         });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
-        serve(listener, router, &tasks);
-        Ok(Self { address, store, approvals, identity, policy, upstreams, tasks })
+        let drained = serve(listener, router, &tasks);
+        Ok(Self { address, store, approvals, identity, policy, upstreams, drained, tasks })
     }
 
     /// Returns when the process begins to stop of itself, because something without which nothing works has ended.
@@ -143,11 +146,16 @@ impl App {
     /// Stops: no new holds, sockets closed, releasing calls finish; what still runs after `patience` is cut off.
     /// Held calls stay pending and are found again. `false` if something was cut off.
     pub async fn stop(self, patience: Duration) -> bool {
-        let Self { tasks, store, approvals, identity, policy, upstreams, .. } = self;
+        let Self { tasks, store, approvals, identity, policy, upstreams, drained, .. } = self;
         tasks.begin_stop();
+        // What runs at an upstream ends first: closing its link would leave nobody knowing whether it ran.
+        let running = async { tokio::join!(approvals.releases_ended(), drained.cancelled()) };
+        if tokio::time::timeout(patience * 3 / 4, running).await.is_err() {
+            tracing::warn!("calls are still running at their upstreams and are cut off");
+        }
         upstreams.close().await;
         drop((store, approvals, identity, policy, upstreams));
-        tasks.ended(patience).await
+        tasks.ended(patience / 4).await
     }
 }
 
@@ -256,7 +264,8 @@ fn reached(upstream: &config::Upstream) -> String {
     }
 }
 
-fn serve(listener: TcpListener, router: Router, tasks: &Tasks) {
+/// Serves until the stop, and says when every request that was open then has its answer.
+fn serve(listener: TcpListener, router: Router, tasks: &Tasks) -> CancellationToken {
     // An answer of a few hundred bytes must not wait for the client's acknowledgement of the one before.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -264,11 +273,15 @@ fn serve(listener: TcpListener, router: Router, tasks: &Tasks) {
         }
     });
     let stopping = tasks.clone();
+    let drained = CancellationToken::new();
+    let ended = drained.clone().drop_guard();
     tasks.spawn_vital("http", async move {
+        let _ended = ended;
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served = axum::serve(listener, service).with_graceful_shutdown(async move { stopping.stopped().await });
         if let Err(error) = served.await {
             tracing::error!(%error, "the HTTP server ended");
         }
     });
+    drained
 }

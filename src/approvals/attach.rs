@@ -61,8 +61,7 @@ impl Approvals {
     #[must_use]
     pub fn attach(&self, id: CallId) -> Attached {
         let changed = self.0.events.arrive(id);
-        let approvals = self.clone();
-        self.0.tasks.spawn("attach", async move { approvals.release_if_due(id, false).await });
+        self.spawn_release(id, false);
         Attached { approvals: self.clone(), id, changed }
     }
 
@@ -71,7 +70,7 @@ impl Approvals {
         if let Err(error) = self.0.store.set_caller_gone(id, false).await {
             tracing::warn!(%error, "that a caller is back was not noted");
         }
-        self.release_if_due(id, true).await;
+        self.spawn_release(id, true);
     }
 
     /// Notes, before the caller is told "pending, come back", that it is: an approval then runs without it.
@@ -80,7 +79,7 @@ impl Approvals {
     /// It could not be noted; the caller must not be told so.
     pub async fn told_to_return(&self, id: CallId) -> Result<(), StoreError> {
         self.0.store.set_told_to_return(id).await?;
-        self.release_if_due(id, false).await;
+        self.spawn_release(id, false);
         Ok(())
     }
 

@@ -38,8 +38,7 @@ impl Approvals {
             Ok(call) => {
                 self.announce(&call);
                 if matches!(call.state, CallState::Approved { .. }) {
-                    let approvals = self.clone();
-                    self.0.tasks.spawn("release", async move { approvals.release_if_due(id, false).await });
+                    self.spawn_release(id, false);
                 }
                 Ok(())
             }

@@ -19,7 +19,7 @@ mod submit;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 pub use attach::Attached;
 pub use cancel::NotCancelled;
@@ -73,6 +73,8 @@ struct Inner {
     events: events::Events,
     deadlines: Notify,
     outbox: Notify,
+    /// How many releases are running.
+    running: watch::Sender<usize>,
 }
 
 impl std::fmt::Debug for Approvals {
@@ -94,7 +96,20 @@ impl Approvals {
         settings: Settings,
     ) -> Self {
         let (events, deadlines, outbox) = (events::Events::new(), Notify::new(), Notify::new());
-        Self(Arc::new(Inner { store, entropy, tasks, seal, forward, rules, settings, events, deadlines, outbox }))
+        let running = watch::Sender::new(0);
+        Self(Arc::new(Inner {
+            store,
+            entropy,
+            tasks,
+            seal,
+            forward,
+            rules,
+            settings,
+            events,
+            deadlines,
+            outbox,
+            running,
+        }))
     }
 
     /// What is configured.

@@ -15,8 +15,7 @@ impl Approvals {
         for call in self.0.store.unfinished().await? {
             let id = call.submission.id;
             let CallState::Releasing { claim, .. } = call.state else {
-                let approvals = self.clone();
-                self.0.tasks.spawn("release", async move { approvals.release_if_due(id, false).await });
+                self.spawn_release(id, false);
                 continue;
             };
             let why = "Placet stopped after the call was sent and before an answer was recorded";

@@ -4,6 +4,8 @@
 //! entry, the voters' rights, the agent, the policy. Then the claim is committed, and only then does the first byte
 //! go out. Whatever happens after the claim, the call is never sent a second time.
 
+use tokio::sync::watch;
+
 use super::decide::entry_of;
 use super::{Approvals, ForwardError, Seal, may_decide};
 use crate::audit::SealedEntry;
@@ -27,6 +29,22 @@ impl Forbidden {
     }
 }
 
+/// Counts a release while it runs.
+struct Running<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Running<'a> {
+    fn new(running: &'a watch::Sender<usize>) -> Self {
+        running.send_modify(|running| *running += 1);
+        Self(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
+}
+
 impl Approvals {
     /// Runs the call if it is approved and its time has come: its caller waits, was told to come back, or, where the
     /// policy asks for that, has `returned`. Otherwise it stays parked.
@@ -45,9 +63,22 @@ impl Approvals {
         if !due || self.0.tasks.is_stopping() {
             return;
         }
+        let _running = Running::new(&self.0.running);
         if let Err(error) = self.release(&call).await {
             tracing::error!(call = %id, %error, "a release was not recorded");
         }
+    }
+
+    /// Runs the call in a task of its own if its time has come: whoever asks for it does not wait for the upstream.
+    pub(super) fn spawn_release(&self, id: CallId, returned: bool) {
+        let approvals = self.clone();
+        self.0.tasks.spawn("release", async move { approvals.release_if_due(id, returned).await });
+    }
+
+    /// Returns once no release is running. While the process stops none begins.
+    pub async fn releases_ended(&self) {
+        // The sender lives in `self`, so the wait can only end by the count's being zero.
+        let _ = self.0.running.subscribe().wait_for(|running| *running == 0).await;
     }
 
     async fn release(&self, call: &HeldCall) -> Result<(), StoreError> {

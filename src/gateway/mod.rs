@@ -82,7 +82,7 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Starts the gateway: among the tasks runs one that ends idle sessions, and all of them at the stop.
+    /// Starts the gateway: among the tasks runs one that ends idle sessions.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let gateway = Self(Arc::new(Inner { parts, sessions: Sessions::default() }));
@@ -141,8 +141,6 @@ impl Gateway {
                 session.link.close().await;
             }
         }
-        for session in self.sessions().take_all() {
-            session.link.close().await;
-        }
+        // At the stop the links stay: calls that are running on them end first, then the upstreams are closed.
     }
 }

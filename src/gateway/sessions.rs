@@ -203,11 +203,6 @@ impl Sessions {
         self.all().extract_if(|_, session| agents(session.agent)).map(|(_, session)| session).collect()
     }
 
-    /// Takes out all sessions.
-    pub fn take_all(&self) -> Vec<Arc<Session>> {
-        self.all().drain().map(|(_, session)| session).collect()
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all().len()

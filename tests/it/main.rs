@@ -15,6 +15,7 @@ mod review_decide;
 mod review_live;
 mod review_sign_in;
 mod review_surface;
+mod stop;
 mod store;
 mod support;
 mod terminal;

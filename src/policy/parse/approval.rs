@@ -67,7 +67,13 @@ pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, O
         }),
         input_after_approval: fields.get("input_after_approval").and_then(|at| {
             let choices = [("review", InputAfterApproval::Review), ("allow", InputAfterApproval::Allow)];
-            reader.choice(&at, &choices)
+            let chosen = reader.choice(&at, &choices);
+            if chosen == Some(InputAfterApproval::Allow) {
+                let words =
+                    "this version refuses every question that a server asks after the approval, so this does nothing";
+                reader.warn(at.node.span.start, &at.pointer, words, "leave it out");
+            }
+            chosen
         }),
         message: fields.get("message").and_then(|at| reader.text(&at)),
         context: context(reader, &fields),

@@ -143,6 +143,15 @@ fn only_errors_keep_a_file_from_being_used() {
 }
 
 #[test]
+fn what_this_version_does_not_do_yet_is_said() {
+    let text = r#"{"version": "1", "tools": {"x": {"action": "require_approval",
+        "approval": {"input_after_approval": "allow"}}}}"#;
+    let warnings = parse(text, &defaults(&[])).unwrap().warnings;
+    assert_eq!(warnings[0].pointer, "/tools/x/approval/input_after_approval");
+    assert!(warnings[0].message.contains("does nothing"), "{}", warnings[0]);
+}
+
+#[test]
 fn pointers_resolve_in_the_file() {
     use crate::call::json::{Limits, read_reporting};
     for text in FILES {

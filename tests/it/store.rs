@@ -38,6 +38,10 @@ async fn what_keeps_it_from_being_opened_is_said_with_what_to_do() {
     let file = open(&folder.path().join("file")).await.unwrap_err().to_string();
     assert!(file.contains("is not a folder; move that file away, or set another data_dir"), "{file}");
 
+    // Not even root makes a folder there.
+    let closed = open(Path::new("/sys/placet-data")).await.unwrap_err().to_string();
+    assert!(closed.contains("the data folder /sys/placet-data") && closed.contains("set another data_dir"), "{closed}");
+
     let newer = folder.path().join("newer");
     edited(
         &newer,

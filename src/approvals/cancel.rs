@@ -26,7 +26,8 @@ impl Approvals {
     /// There is no such call, it is not pending any more, or the database did not take it.
     pub async fn cancel(&self, id: CallId, agent: AgentId) -> Result<HeldCall, NotCancelled> {
         if self.0.events.is_attended(id) {
-            return Ok(self.call(id).await?);
+            let call = self.call(id).await?;
+            return if call.submission.agent.id == agent { Ok(call) } else { Err(NotCancelled::NotFound) };
         }
         let outcome = self.0.store.change_call(id, None, move |scene| {
             if scene.call.submission.agent.id != agent {

@@ -295,6 +295,20 @@ async fn a_call_that_was_being_released_at_a_crash_is_unknown_and_never_sent_aga
 }
 
 #[tokio::test]
+async fn a_call_is_taken_back_by_its_own_agent_and_not_while_another_caller_waits_for_it() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    let (id, stranger) = (call.submission.id, placet::call::AgentId(bench.entropy.uuid(bench.clock.now())));
+    let waiting = bench.approvals.attach(id);
+    assert!(bench.approvals.cancel(id, stranger).await.is_err());
+    assert!(Bench::pending(&bench.approvals.cancel(id, bench.agent.id).await.unwrap()), "somebody waits for it");
+    drop(waiting);
+    assert!(bench.approvals.cancel(id, stranger).await.is_err());
+    assert_eq!(bench.approvals.cancel(id, bench.agent.id).await.unwrap().state.name(), "cancelled");
+    assert_eq!(bench.kinds(&call).await, ["call.held", "call.cancelled"]);
+}
+
+#[tokio::test]
 async fn one_agent_cannot_flood_the_reviewers() {
     let bench = Bench::new().await;
     let mut calls = vec![];

@@ -126,7 +126,6 @@ const SIGN_INS: &str = "placet_sign_ins_total";
 const MAILS: &str = "placet_mails_total";
 const MAIL_WAITING: &str = "placet_mails_waiting";
 const MAIL_DELAY: &str = "placet_mail_delay_seconds";
-const RESTARTS: &str = "placet_upstream_restarts_total";
 const UPSTREAM_ERRORS: &str = "placet_upstream_errors_total";
 const STORE_FAILURES: &str = "placet_store_failures_total";
 
@@ -147,9 +146,8 @@ fn describe() {
     );
     describe_gauge!(MAIL_WAITING, "Notices that wait to be mailed now");
     describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
-    describe_counter!(RESTARTS, "Restarts of an upstream's process");
-    describe_counter!(UPSTREAM_ERRORS, "Exchanges with an upstream that failed");
-    describe_counter!(STORE_FAILURES, "Writes that the database refused");
+    describe_counter!(UPSTREAM_ERRORS, "Released calls that an upstream did not answer");
+    describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
 }
 
 /// What the policy said of a call.
@@ -176,7 +174,7 @@ pub fn ruled(how: Ruled) {
     counter!(RULED, "ruling" => ruling).increment(1);
 }
 
-/// Counts one vote: its verdict's word, and `page`, `api` or `cli`.
+/// Counts one vote: its verdict's word, and `page` or `api`.
 pub fn decided(verdict: &'static str, via: &'static str) {
     counter!(DECIDED, "verdict" => verdict, "via" => via).increment(1);
 }
@@ -258,17 +256,12 @@ pub fn mails_waiting(notices: u64) {
     gauge!(MAIL_WAITING).set(gauge_value(notices));
 }
 
-/// Counts a restart of this configured upstream's process.
-pub fn upstream_restarted(upstream: &str) {
-    counter!(RESTARTS, "upstream" => upstream.to_owned()).increment(1);
-}
-
-/// Counts a failed exchange with this configured upstream.
+/// Counts a released call that this configured upstream did not answer.
 pub fn upstream_failed(upstream: &str) {
     counter!(UPSTREAM_ERRORS, "upstream" => upstream.to_owned()).increment(1);
 }
 
-/// Counts a write that the database refused.
+/// Counts a batch of writes that the database refused.
 pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
 }
@@ -288,14 +281,12 @@ mod tests {
         ruled(Ruled::Limited);
         held_for(Duration::from_secs(20));
         pending(3, 1);
-        upstream_restarted("iam");
         metrics.upkeep();
         let text = Metrics::install().unwrap().render();
         for line in [
             "# HELP placet_calls_ruled_total Calls by what the policy said",
             "placet_calls_ruled_total{ruling=\"limited\"}",
             "placet_hold_seconds_bucket{le=\"60\"}",
-            "placet_upstream_restarts_total{upstream=\"iam\"}",
             "placet_calls_pending",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

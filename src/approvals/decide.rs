@@ -6,6 +6,7 @@ use crate::call::{
     CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote,
 };
 use crate::store::{ApprovalProof, CallChange, NotChanged, Scene, StoreError};
+use crate::telemetry;
 
 /// Longest reason, in bytes.
 const LONGEST_REASON: usize = 4000;
@@ -101,10 +102,12 @@ impl Approvals {
             return Err(DecideError::ReasonTooLong);
         }
         let (seal, solo, id, by) = (self.0.seal.clone(), self.0.settings.self_approval, decision.call, decision.by);
+        let (verdict, channel) = (decision.verdict.as_str(), decision.channel.as_str());
         let outcome =
             self.0.store.change_call(id, Some(by), move |scene| change(scene, &decision, &seal, solo)).await?;
         match outcome {
             Ok(call) => {
+                telemetry::decided(verdict, channel);
                 self.announce(&call);
                 if matches!(call.state, CallState::Approved { .. }) {
                     self.spawn_release(id, false);

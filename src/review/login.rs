@@ -13,6 +13,7 @@ use super::session::{Client, Fields, SignedForm, cookie, set_cookie};
 use super::view::error::Problem;
 use super::view::login::{LinkNotice, LinkPage, LoginNotice, LoginPage};
 use crate::identity::{LinkError, SessionState, SignInError, SignedIn};
+use crate::telemetry::{self, SignIn};
 use std::time::Duration;
 
 /// What a sign-in page is asked with.
@@ -55,6 +56,12 @@ pub async fn sign_in(State(review): State<Review>, client: Client, fields: Field
     let password = SecretString::from(fields.get("password"));
     let identity = &review.0.identity;
     let outcome = identity.sign_in(email, password, client.source, client.device, client.cookie.as_deref()).await;
+    match &outcome {
+        Ok(_) => telemetry::sign_in(SignIn::Ok),
+        Err(SignInError::Wrong) => telemetry::sign_in(SignIn::Refused),
+        Err(SignInError::Throttled(_)) => telemetry::sign_in(SignIn::Throttled),
+        Err(SignInError::Hash(_) | SignInError::Store(_)) => {}
+    }
     match outcome {
         Ok(signed_in) => Ok(welcome(&review, &signed_in, next)),
         Err(SignInError::Wrong) => {
@@ -112,7 +119,14 @@ pub async fn sign_in_link(
 ) -> Answer {
     let (code, next) = (fields.get("code"), local_path(fields.get("next")));
     let old = client.cookie.as_deref();
-    match review.0.identity.sign_in_link(&token, code, client.source, client.device, old).await {
+    let outcome = review.0.identity.sign_in_link(&token, code, client.source, client.device, old).await;
+    match &outcome {
+        Ok(_) => telemetry::sign_in(SignIn::Ok),
+        Err(LinkError::WrongCode(_) | LinkError::Dead) => telemetry::sign_in(SignIn::Refused),
+        Err(LinkError::Throttled(_)) => telemetry::sign_in(SignIn::Throttled),
+        Err(LinkError::Store(_)) => {}
+    }
+    match outcome {
         Ok(signed_in) => Ok(welcome(&review, &signed_in, next)),
         Err(LinkError::WrongCode(left)) if left > 0 => {
             let page = show_link(&review, &token, next, Some(LinkNotice::WrongCode { left }))?;

@@ -17,6 +17,7 @@ use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
+use crate::telemetry;
 
 /// Most operations in one commit.
 const BATCH: usize = 128;
@@ -114,6 +115,7 @@ impl Writer {
             let outcome = self.transact(batch.drain(..), &mut answers).await;
             if let Err(error) = outcome {
                 self.head = before;
+                telemetry::store_failed();
                 tracing::error!(%error, "a batch of writes was not committed");
                 let error = Arc::new(error);
                 // Undo whatever is still open; if that fails too, the next BEGIN says so.

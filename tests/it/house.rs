@@ -20,7 +20,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("config", &["call", "policy"]),
     // The core.
-    ("store", &["audit", "call", "clock", "lifecycle"]),
+    ("store", &["audit", "call", "clock", "lifecycle", "telemetry"]),
     ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),

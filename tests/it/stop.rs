@@ -51,6 +51,9 @@ async fn a_call_that_is_running_at_the_stop_ends_and_its_agent_finds_the_result(
     approve(&app, &call, mira).await;
     upstream.until_called("put_user_policy", 1).await;
 
+    let counted = reqwest::get(format!("{}/metrics", app.url)).await.unwrap().text().await.unwrap();
+    assert!(counted.contains(r#"placet_calls_decided_total{verdict="approve",via="page"}"#), "{counted}");
+
     // The stop begins while the upstream works; it answers once the agent has been told to come back.
     let (app, told) = tokio::join!(app.restart(), async {
         let told = stream.message().await;

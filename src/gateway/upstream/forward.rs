@@ -14,6 +14,7 @@ use super::router::Ties;
 use super::{Link, Message, SendError, Upstream, Upstreams};
 use crate::approvals::{BoxFuture, Forward, ForwardError};
 use crate::call::{AgentId, Answer, CallId, Era, Submission, ToolName, UpstreamName};
+use crate::telemetry;
 
 /// How long a released call may take. Then its outcome is unknown, and a human looks after it.
 const RELEASED: Duration = Duration::from_secs(30 * 60);
@@ -183,7 +184,8 @@ impl Forward for Upstreams {
             deadline: RELEASED,
         };
         Box::pin(async move {
-            self.forward(outgoing).await.map_err(|error| match error {
+            let answer = self.forward(outgoing).await;
+            answer.inspect_err(|_| telemetry::upstream_failed(call.upstream.as_str())).map_err(|error| match error {
                 SendError::NotSent(why) => ForwardError::NotSent(why),
                 SendError::Unknown(why) => ForwardError::Unknown(why),
             })

@@ -107,7 +107,7 @@ impl Handle {
 pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, clock };
+        let writer = Writer { connection, head, clock, sure: true };
         writer.run(items).await;
         drop(lock);
     });
@@ -118,6 +118,9 @@ struct Writer {
     connection: SqliteConnection,
     head: Head,
     clock: Clock,
+    /// No transaction is open outside of a batch. After a failure that is not known for sure: a write without a BEGIN of
+    /// its own could then be part of one that never commits.
+    sure: bool,
 }
 
 impl Writer {
@@ -142,11 +145,10 @@ impl Writer {
     async fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, works: Vec<(&'static str, Work)>) {
         let before = self.head;
         let (mut entries, mut answers) = (Vec::new(), Vec::new());
-        let mut open = !works.is_empty();
+        let open = !works.is_empty() || !self.sure;
         if open && let Err(error) = self.works(works, &mut entries, &mut answers).await {
-            entries.clear();
             self.undo(before, &Arc::new(error), &mut answers).await;
-            open = false;
+            return self.one_by_one(jobs).await;
         }
         let after_works = self.head;
         let Err(error) = self.write(open, &entries, &mut jobs).await else {
@@ -162,30 +164,35 @@ impl Writer {
         }
         tracing::debug!(%error, jobs = jobs.len(), "a batch of writes was undone; its operations are tried one by one");
         self.head = after_works;
+        self.sure = false;
         if open {
-            match self.write(true, &entries, &mut []).await {
+            match self.works_alone(&entries).await {
                 Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
                 Err(error) => self.undo(before, &Arc::new(error), &mut answers).await,
             }
         }
+        self.one_by_one(jobs).await;
+    }
+
+    /// Each job as a batch of its own.
+    async fn one_by_one(&mut self, jobs: Vec<Box<dyn Job>>) {
         for job in jobs {
-            self.alone(job).await;
+            let (before, mut jobs) = (self.head, [job]);
+            let written = self.alone(&mut jobs).await.map_err(Arc::new);
+            if let Err(error) = &written {
+                self.undo(before, error, &mut Vec::new()).await;
+            }
+            let [job] = jobs;
+            job.answer(written.map_err(StoreError::NotWritten));
         }
     }
 
-    /// One job as a batch of its own.
-    async fn alone(&mut self, job: Box<dyn Job>) {
-        let (before, mut jobs) = (self.head, [job]);
-        let written = match self.write(false, &[], &mut jobs).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let error = Arc::new(error);
-                self.undo(before, &error, &mut Vec::new()).await;
-                Err(StoreError::NotWritten(error))
-            }
-        };
-        let [job] = jobs;
-        job.answer(written);
+    async fn alone(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+        let open = !self.sure;
+        if open {
+            self.begin().await?;
+        }
+        self.write(open, &[], jobs).await
     }
 
     /// Carries out `jobs` and writes what comes of them together with `entries`; commits where a transaction is `open`.
@@ -196,13 +203,24 @@ impl Writer {
         entries: &[(Entry, SealedEntry)],
         jobs: &mut [Box<dyn Job>],
     ) -> Result<(), sqlx::Error> {
+        if open && !jobs.is_empty() {
+            sqlx::query("SAVEPOINT jobs").execute(&mut self.connection).await?;
+        }
         let batch = Batch::run(&mut self.connection, &self.clock, self.head, entries, jobs).await?;
         let head = batch.write(&mut self.connection).await?;
         if open {
             sqlx::query("COMMIT").execute(&mut self.connection).await?;
+            self.sure = true;
         }
         self.head = head;
         Ok(())
+    }
+
+    /// Commits the rare operations and their entries after the jobs failed, unless the failure has ended the transaction:
+    /// then there is nothing left to go back to, which is an error, and nothing is written.
+    async fn works_alone(&mut self, entries: &[(Entry, SealedEntry)]) -> Result<(), sqlx::Error> {
+        sqlx::query("ROLLBACK TO jobs").execute(&mut self.connection).await?;
+        self.write(true, entries, &mut []).await
     }
 
     /// Begins a transaction and carries out the rare operations in it. `answers` holds who must hear of its end.
@@ -212,7 +230,7 @@ impl Writer {
         entries: &mut Vec<(Entry, SealedEntry)>,
         answers: &mut Vec<Answer>,
     ) -> Result<(), sqlx::Error> {
-        let mut failure = sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.err();
+        let mut failure = self.begin().await.err();
         for (name, work) in works {
             // What was taken from the queue is answered: after a failure the rest is only collected.
             if failure.is_some() {
@@ -222,6 +240,10 @@ impl Writer {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map(drop)
     }
 
     async fn work(
@@ -252,9 +274,10 @@ impl Writer {
     /// Goes back to `before` after a failed write, and tells those who wait for it.
     async fn undo(&mut self, before: Head, error: &Arc<sqlx::Error>, answers: &mut Vec<Answer>) {
         self.head = before;
+        self.sure = false;
         telemetry::store_failed();
         tracing::error!(%error, "a batch of writes was not committed");
-        // Undo whatever is still open; if that fails too, the next BEGIN says so.
+        // Undoes whatever is still open; if that fails too, the next BEGIN says so.
         let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
         answers.drain(..).for_each(|answer| answer(Err(StoreError::NotWritten(Arc::clone(error)))));
     }

@@ -185,13 +185,7 @@ impl<'w> Batch<'w> {
 
     /// Takes a call's step to `next` in, with everything that is committed together with it, and answers with the call
     /// as it will stand in the database.
-    fn change(
-        &mut self,
-        id: CallId,
-        next: CallState,
-        change: CallChange,
-        now: Millis,
-    ) -> Result<HeldCall, StoreError> {
+    fn change(&mut self, id: CallId, next: CallState, change: CallChange, now: Millis) -> Result<HeldCall, StoreError> {
         self.append(&change.entry, now)?;
         let slot = self.calls.get_mut(&id).ok_or(StoreError::NoSuchCall(id))?;
         let call = &mut slot.found.call;
@@ -199,10 +193,9 @@ impl<'w> Batch<'w> {
         let (set, approval) = slot.set.get_or_insert_default();
         set.then(columns);
         *approval = change.approval.or(*approval);
-        if next.is_terminal() && !call.state.is_terminal() {
-            if let Some(counts) = self.counts.get_mut(&call.submission.agent.id) {
-                counts.open -= 1;
-            }
+        let closes = next.is_terminal() && !call.state.is_terminal();
+        if closes && let Some(counts) = self.counts.get_mut(&call.submission.agent.id) {
+            counts.open -= 1;
         }
         if let CallState::Pending { expires_at, .. } = next {
             call.expires_at = expires_at;

@@ -185,13 +185,7 @@ impl<'w> Batch<'w> {
 
     /// Takes a call's step to `next` in, with everything that is committed together with it, and answers with the call
     /// as it will stand in the database.
-    fn change(
-        &mut self,
-        id: CallId,
-        next: CallState,
-        change: CallChange,
-        now: Millis,
-    ) -> Result<HeldCall, StoreError> {
+    fn change(&mut self, id: CallId, next: CallState, change: CallChange, now: Millis) -> Result<HeldCall, StoreError> {
         self.append(&change.entry, now)?;
         let slot = self.calls.get_mut(&id).ok_or(StoreError::NoSuchCall(id))?;
         let call = &mut slot.found.call;

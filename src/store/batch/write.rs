@@ -272,9 +272,8 @@ impl Writes {
 
     /// Writes it all, or nothing of it.
     pub(super) async fn execute(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let sections =
-            [self.calls, self.params, self.changes, self.votes, self.answers, self.notices, self.entries]
-                .map(Rows::into_json);
+        let sections = [self.calls, self.params, self.changes, self.votes, self.answers, self.notices, self.entries]
+            .map(Rows::into_json);
         if sections.iter().all(Option::is_none) {
             return Ok(());
         }

@@ -13,6 +13,8 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+#[cfg(test)]
+mod plans;
 mod row;
 mod visible;
 mod writer;

@@ -1,5 +1,7 @@
 //! The whole service: everything made, tied together, served, stopped.
 
+mod log;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,8 +83,7 @@ impl App {
         let address = listener.local_addr()?;
         let tasks = Tasks::default();
         let store = Store::open(&config.data_dir, clock.clone(), &tasks).await?;
-        let (notary, log_at_start) = Notary::open(store.clone(), &entropy).await?;
-        notary.record(&log_at_start).await?;
+        let (notary, log_at_start) = log::open(&store, config, &entropy).await?;
         let seal = Seal::load_or_create(&config.data_dir, &entropy)?;
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
@@ -134,10 +135,7 @@ impl App {
         let desk = Desk { identity: identity.clone(), notary: Some(notary.clone()), entropy };
         control::listen(&config.data_dir, desk, &tasks)?;
         start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
-        tasks.spawn_vital(
-            "checkpoints",
-            tasks::checkpoints(notary.clone(), store.clone(), clock.clone(), tasks.clone()),
-        );
+        log::start(&notary, &store, &clock, config, mailer.as_ref(), &tasks);
         let (learning, stopping) = (upstreams.clone(), tasks.clone());
         tasks.spawn("learn_tools", async move {
             tokio::select! {

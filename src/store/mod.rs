@@ -5,6 +5,7 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod anchors;
 mod calls;
 mod calls_read;
 mod checkpoints;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
+pub use anchors::{AnchorPlace, AnchorState};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};

@@ -13,7 +13,7 @@ use super::{public, tamper};
 use crate::support::app::Setup;
 use crate::support::upstream::Upstream;
 
-fn configured() -> tempfile::TempDir {
+pub(super) fn configured() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let toml = "listen = \"127.0.0.1:0\"\npublic_url = \"http://localhost:8080\"\ndata_dir = \"data\"\n\
                 policy = \"policy.json\"\n\n[[upstreams]]\nname = \"iam\"\nurl = \"http://127.0.0.1:9\"\n";
@@ -22,11 +22,11 @@ fn configured() -> tempfile::TempDir {
     folder
 }
 
-fn placet(folder: &Path, arguments: &str) -> Output {
+pub(super) fn placet(folder: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_placet")).args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
 }
 
-fn said(folder: &Path, arguments: &str) -> String {
+pub(super) fn said(folder: &Path, arguments: &str) -> String {
     let output = placet(folder, arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job};
+use super::tree::Growing;
 use super::{BoxFuture, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
@@ -104,10 +105,17 @@ impl Handle {
 }
 
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
-pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
+pub(super) fn start(
+    connection: SqliteConnection,
+    lock: File,
+    head: Head,
+    tree: Arc<Growing>,
+    clock: Clock,
+    tasks: &Tasks,
+) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, clock, sure: true };
+        let writer = Writer { connection, head, tree, clock, sure: true };
         writer.run(items).await;
         drop(lock);
     });
@@ -117,6 +125,7 @@ pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock:
 struct Writer {
     connection: SqliteConnection,
     head: Head,
+    tree: Arc<Growing>,
     clock: Clock,
     /// No transaction is open outside of a batch. After a failure that is not known for sure: a write without a BEGIN of
     /// its own could then be part of one that never commits.
@@ -207,12 +216,13 @@ impl Writer {
             sqlx::query("SAVEPOINT jobs").execute(&mut self.connection).await?;
         }
         let batch = Batch::run(&mut self.connection, &self.clock, self.head, entries, jobs).await?;
-        let head = batch.write(&mut self.connection).await?;
+        let (head, leaves) = batch.write(&mut self.connection).await?;
         if open {
             sqlx::query("COMMIT").execute(&mut self.connection).await?;
             self.sure = true;
         }
         self.head = head;
+        self.tree.committed(&leaves);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod browser;
 mod components;
 mod gateway;
 mod house;
+mod log;
 mod notify;
 mod people;
 mod real;

@@ -171,6 +171,7 @@ fn call_json(held: &HeldCall) -> Value {
         "baseline": baseline(held),
         "approvable": pending && read.blocked.is_none(),
         "blocked_by": read.blocked.filter(|_| pending),
+        "restored_as_of": held.as_of.map(iso),
         "outcome": outcome(held),
     })
 }

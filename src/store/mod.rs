@@ -6,6 +6,7 @@
 //! at all.
 
 mod anchors;
+mod backup;
 mod batch;
 mod calls;
 mod calls_read;
@@ -17,6 +18,7 @@ mod outbox;
 mod people;
 #[cfg(test)]
 mod plans;
+mod restored;
 mod row;
 mod tree;
 mod visible;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 
 pub use anchors::{AnchorPlace, AnchorState};
+pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
@@ -40,6 +43,7 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
+pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

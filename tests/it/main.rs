@@ -3,6 +3,7 @@
 
 mod approvals;
 mod attack;
+mod backup;
 mod browser;
 mod components;
 mod gateway;
@@ -11,6 +12,7 @@ mod log;
 mod notify;
 mod people;
 mod real;
+mod restore;
 mod review_api;
 mod review_decide;
 mod review_live;

@@ -6,6 +6,7 @@
 //! at all.
 
 mod anchors;
+mod batch;
 mod calls;
 mod calls_read;
 mod checkpoints;
@@ -14,6 +15,8 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+#[cfg(test)]
+mod plans;
 mod row;
 mod tree;
 mod visible;

@@ -178,8 +178,10 @@ impl App {
             tracing::warn!("calls are still running at their upstreams and are cut off");
         }
         upstreams.close().await;
-        if let Err(error) = notary.checkpoint().await {
-            tracing::error!(%error, "the log was not signed at the stop; the next start signs it");
+        match tokio::time::timeout(patience / 4, notary.checkpoint()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the log was not signed at the stop; the next start signs it"),
+            Err(_) => tracing::error!("the log could not be signed in time at the stop; the next start signs it"),
         }
         drop((store, approvals, identity, policy, upstreams, notary));
         tasks.ended(patience / 4).await

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStderr, Command};
 
+use super::Undelivered;
 use super::url::plain;
 
 /// How much of what it says in a failure is kept, in bytes.
@@ -27,8 +28,8 @@ impl Drop for Group {
 }
 
 /// Runs the program; it has the note where it ends with 0.
-pub(super) async fn run(command: &[String], note: &str) -> Result<(), String> {
-    let [program, arguments @ ..] = command else { return Err("it names no program".to_owned()) };
+pub(super) async fn run(command: &[String], note: &str) -> Result<(), Undelivered> {
+    let [program, arguments @ ..] = command else { return Err("it names no program".into()) };
     let mut command = Command::new(program);
     command.args(arguments).env_clear().process_group(0).kill_on_drop(true);
     command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -58,12 +59,12 @@ pub(super) async fn run(command: &[String], note: &str) -> Result<(), String> {
         return Ok(());
     }
     let _ = tokio::time::timeout(LAST_WORDS, listen(stderr.as_mut(), &mut said)).await;
-    Err(failure(status, &plain(&String::from_utf8_lossy(&said))))
+    Err(failure(status, plain(&String::from_utf8_lossy(&said))))
 }
 
-fn failure(status: ExitStatus, said: &str) -> String {
+fn failure(status: ExitStatus, said: String) -> Undelivered {
     let how = status.code().map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"));
-    if said.is_empty() { format!("the command {how}") } else { format!("the command {how}: {said}") }
+    Undelivered { why: format!("the command {how}"), said: Some(said).filter(|said| !said.is_empty()) }
 }
 
 /// Keeps the beginning of what the program says, and reads on, or it could not go on itself.

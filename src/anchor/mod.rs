@@ -106,21 +106,37 @@ pub struct Means {
     pub patience: Duration,
 }
 
+/// Why a checkpoint did not get to its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}{}", said.as_ref().map(|said| format!(": {said}")).unwrap_or_default())]
+pub struct Undelivered {
+    /// In words that may stand in a log.
+    pub why: String,
+    /// What the other side said: for the operator's eyes, on the page.
+    pub said: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for Undelivered {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), said: None }
+    }
+}
+
 impl Means {
     /// Delivers one checkpoint. When this returns without an error, the place has it.
     ///
     /// # Errors
-    /// Why it did not get there, in words that may stand in a log.
-    pub async fn deliver(&self, place: &Place, parcel: Parcel<'_>) -> Result<(), String> {
+    /// Why it did not get there.
+    pub async fn deliver(&self, place: &Place, parcel: Parcel<'_>) -> Result<(), Undelivered> {
         let delivered = async {
             match place {
-                Place::File(path) => file::append(path.clone(), parcel.note.to_owned()).await,
+                Place::File(path) => Ok(file::append(path.clone(), parcel.note.to_owned()).await?),
                 Place::Command(command) => command::run(command, parcel.note).await,
-                Place::Url { url, allow_private } => url::post(url, *allow_private, parcel.note).await,
-                Place::Mail(to) => mail::send(self.mailer.as_ref(), to, &self.host, parcel).await,
+                Place::Url { url, allow_private } => Ok(url::post(url, *allow_private, parcel.note).await?),
+                Place::Mail(to) => Ok(mail::send(self.mailer.as_ref(), to, &self.host, parcel).await?),
             }
         };
-        let late = |_| format!("it took longer than {} s and was given up", self.patience.as_secs_f32());
-        tokio::time::timeout(self.patience, delivered).await.map_err(late)?
+        let late = || format!("it took longer than {} s and was given up", self.patience.as_secs_f32());
+        tokio::time::timeout(self.patience, delivered).await.unwrap_or_else(|_| Err(late().into()))
     }
 }

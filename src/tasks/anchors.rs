@@ -80,10 +80,11 @@ async fn deliver(anchor: &Anchor, with: &Anchoring) -> Result<u64, ()> {
             telemetry::anchored(kind, &id, newest.size);
             (with.store.anchor_reached(&id, newest.size).await, Ok(newest.size))
         }
-        Err(why) => {
+        Err(undelivered) => {
             telemetry::anchor_failed(kind, &id);
+            let why = &undelivered.why;
             tracing::error!(anchor = id, kind, why, "a checkpoint did not reach its anchor; trying again");
-            (with.store.anchor_missed(&id, &why).await, Err(()))
+            (with.store.anchor_missed(&id, &undelivered.to_string()).await, Err(()))
         }
     };
     if let Err(error) = written {

@@ -26,7 +26,7 @@ pub(super) fn placet(folder: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_placet")).args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
 }
 
-pub(super) fn said(folder: &Path, arguments: &str) -> String {
+fn said(folder: &Path, arguments: &str) -> String {
     let output = placet(folder, arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

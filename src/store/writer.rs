@@ -117,7 +117,10 @@ pub(super) fn start(
     tasks.spawn_vital("store_writer", async move {
         let writer = Writer { connection, head, tree, clock, sure: true };
         writer.run(items).await;
-        drop(lock);
+        // A child process that is being started may hold a copy of the file: closing ours would not end the lock.
+        if let Err(error) = lock.unlock() {
+            tracing::warn!(%error, "the data folder was not unlocked; it is when this process ends");
+        }
     });
     Handle(sender)
 }

@@ -4,6 +4,8 @@
 //! One connection carries one command and one reply, each a line of JSON. The socket is this user's alone (mode 0600,
 //! and the other side's user is checked); replies may hold secrets that are shown once.
 
+mod lines;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -16,9 +18,11 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+pub use lines::{AgentLine, ReviewerLine};
+
 use crate::call::{AgentName, Email, GroupName, Millis, UpstreamName};
 use crate::clock::Entropy;
-use crate::identity::{AddReviewer, Agent, Identity, IdentityError, Reviewer, Roles};
+use crate::identity::{AddReviewer, Identity, IdentityError, Roles};
 use crate::lifecycle::Tasks;
 use crate::notary::{Notary, NotaryError, Rotated};
 use crate::store::{Backup, BackupError, Store};
@@ -187,60 +191,6 @@ pub enum Reply {
         /// Whether the command itself is impossible; otherwise it could not be carried out.
         wrong: bool,
     },
-}
-
-/// An agent in a list.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentLine {
-    /// Its name.
-    pub name: String,
-    /// The human who answers for it.
-    pub owner: String,
-    /// Where it may go; empty: everywhere.
-    pub upstreams: Vec<String>,
-    /// ISO 8601.
-    pub created_at: String,
-    /// ISO 8601; `None` while it lives.
-    pub revoked_at: Option<String>,
-}
-
-/// An account in a list.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReviewerLine {
-    /// Its address.
-    pub email: String,
-    /// As shown.
-    pub name: String,
-    /// Names of roles.
-    pub roles: Vec<String>,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// ISO 8601; `None` while it lives.
-    pub disabled_at: Option<String>,
-}
-
-impl From<Agent> for AgentLine {
-    fn from(agent: Agent) -> Self {
-        Self {
-            name: agent.name.to_string(),
-            owner: agent.owner.to_string(),
-            upstreams: agent.upstreams.iter().map(ToString::to_string).collect(),
-            created_at: agent.created_at.to_string(),
-            revoked_at: agent.revoked_at.map(|at| at.to_string()),
-        }
-    }
-}
-
-impl From<Reviewer> for ReviewerLine {
-    fn from(person: Reviewer) -> Self {
-        Self {
-            email: person.email.to_string(),
-            name: person.name,
-            roles: person.roles.names().into_iter().map(str::to_owned).collect(),
-            groups: person.groups.iter().map(ToString::to_string).collect(),
-            disabled_at: person.disabled_at.map(|at| at.to_string()),
-        }
-    }
 }
 
 /// Why a command was not carried out.

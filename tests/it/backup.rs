@@ -51,17 +51,16 @@ async fn a_copy_made_under_load_is_whole_and_has_all_that_was_acknowledged_befor
     let held = bench.hold("{\"held\":\"before\"}").await;
 
     let (going, acknowledged) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-    let writers: Vec<_> = (0..16)
-        .map(|n| {
-            let (store, going, acknowledged) = (store.clone(), Arc::clone(&going), Arc::clone(&acknowledged));
-            tokio::spawn(async move {
-                while going.load(Ordering::SeqCst) {
-                    store.append(Entry::new("call.denied").with("by", n)).await.unwrap();
-                    acknowledged.fetch_add(1, Ordering::SeqCst);
-                }
-            })
-        })
-        .collect();
+    let mut writers = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let (store, going, acknowledged) = (store.clone(), Arc::clone(&going), Arc::clone(&acknowledged));
+        writers.spawn(async move {
+            while going.load(Ordering::SeqCst) {
+                store.append(Entry::new("call.denied").with("by", n)).await.unwrap();
+                acknowledged.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
     let folder = tempfile::tempdir().unwrap();
     for round in 0..5 {
         let file = folder.path().join(format!("copy {round} é'\".db"));
@@ -81,9 +80,7 @@ async fn a_copy_made_under_load_is_whole_and_has_all_that_was_acknowledged_befor
         whole(&file, i64::try_from(copied.mark.log).unwrap());
     }
     going.store(false, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    writers.join_all().await;
     let files = names(folder.path());
     assert_eq!(files.len(), 5, "nothing else is left there: {files:?}");
     let filter = placet::store::EntryFilter { limit: 10, kind: Some("store.backed_up".into()), ..Default::default() };

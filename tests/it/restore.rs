@@ -273,8 +273,8 @@ async fn a_folder_put_back_whole_is_found_out_by_an_anchor() {
         let lines = std::fs::read_to_string(&notes).unwrap_or_default();
         let lines: Vec<_> = lines.lines().collect();
         // A note's first line is its origin, the second its size.
-        let sizes = lines.windows(2).filter(|pair| pair[0].starts_with("placet.log/"));
-        let last: u64 = sizes.last()?[1].parse().unwrap();
+        let mut sizes = lines.windows(2).filter(|pair| pair[0].starts_with("placet.log/"));
+        let last: u64 = sizes.next_back()?[1].parse().unwrap();
         (last >= size).then_some(())
     })
     .await;

@@ -163,7 +163,7 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         _ => ("call.voted", None),
     };
     let own = person.email == call.submission.agent.owner;
-    let entry = entry_of(call, kind)
+    let mut entry = entry_of(call, kind)
         .reviewer(decision.by)
         .with("verdict", decision.verdict.as_str())
         .with("reason", vote.reason.clone())
@@ -171,6 +171,7 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         .with("self_approval", own);
     let approval = match &next {
         Some(CallState::Approved { by, at, usable_until }) => {
+            entry = entry.with("usable_until", usable_until.to_string());
             Some(ApprovalProof(seal.approval(&call.digest, by, *at, *usable_until)))
         }
         _ => None,

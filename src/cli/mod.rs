@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod audit;
 mod calls;
 mod check;
 mod demo;
@@ -42,6 +43,8 @@ enum Command {
     Reviewer(reviewer::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
+    /// Read the audit log: export it
+    Audit(audit::Args),
     /// Print every change of every call as it happens
     Watch(watch::Args),
 }
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
         Command::Calls(args) => calls::run(args),
+        Command::Audit(args) => audit::run(&args),
         Command::Watch(args) => watch::run(args),
     };
     exit.into()

@@ -13,6 +13,7 @@ mod open;
 mod outbox;
 mod people;
 mod row;
+mod snapshot;
 mod visible;
 mod writer;
 
@@ -32,6 +33,7 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
+pub use snapshot::{ExportFilter, Snapshot};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

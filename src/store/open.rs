@@ -121,6 +121,11 @@ fn migrations() -> Vec<Migration> {
         .into()
 }
 
+/// The number of the newest schema that this program knows.
+pub(super) fn newest() -> i64 {
+    migrations().iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
 async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
     match Migrator::with_migrations(migrations()).run_direct(None, connection, false).await {
         Ok(()) => Ok(()),

@@ -126,6 +126,8 @@ impl App {
 
         control::listen(&config.data_dir, identity.clone(), &tasks)?;
         start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
+        let keep = config.retention.arguments;
+        tasks.spawn_vital("retention", tasks::retention(store.clone(), keep, clock.clone(), tasks.clone()));
         let (learning, stopping) = (upstreams.clone(), tasks.clone());
         tasks.spawn("learn_tools", async move {
             tokio::select! {

@@ -3,7 +3,7 @@
 use super::{Approvals, Ineligible, Seal, may_decide};
 use crate::audit::Entry;
 use crate::call::{
-    CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote,
+    CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote, secrets,
 };
 use crate::store::{ApprovalProof, CallChange, NotChanged, Scene, StoreError};
 use crate::telemetry;
@@ -138,7 +138,8 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         tracing::error!(call = %call.submission.id, "ALARM: a pending call is not the one that was held");
         return Err(DecideError::Tampered);
     }
-    let reason = decision.reason.trim().to_owned();
+    // Masked before anything keeps it: log, mails and the agent's answer repeat it, and none of them is erased.
+    let reason = secrets::mask_text(decision.reason.trim());
     if requirement.is_critical() && decision.channel == Channel::Api {
         return Err(DecideError::CriticalByApi);
     }

@@ -11,6 +11,7 @@ mod eligible;
 mod events;
 mod expire;
 mod forward;
+mod kept;
 mod recover;
 mod release;
 mod seal;
@@ -27,6 +28,7 @@ pub use decide::{Channel, DecideError, Decision};
 pub use eligible::{Ineligible, may_decide};
 pub use events::CallChanged;
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
+pub use kept::Kept;
 pub use seal::Seal;
 pub use submit::{How, NewCall, SubmitError, Submitted};
 

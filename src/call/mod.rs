@@ -6,6 +6,7 @@ mod held;
 mod ids;
 pub mod json;
 mod requirement;
+pub mod salted;
 pub mod secrets;
 mod state;
 mod time;

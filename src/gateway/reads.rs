@@ -26,7 +26,9 @@ pub fn start(context: &Arc<Context>, call: &HeldCall) {
     let reads = call.submission.requirement.context.clone();
     context.gateway.clone().tasks().spawn("context_reads", async move {
         let results = join_all(reads.into_iter().take(MOST).map(|read| one(&context, id, read))).await;
-        if let Err(error) = context.gateway.parts().store.set_context(id, results).await {
+        let (parts, salt) = (context.gateway.parts(), context.gateway.parts().entropy.bytes());
+        let entry = context.entry("context.recorded").call(id).with("count", results.len());
+        if let Err(error) = parts.store.set_context(id, results, salt, entry).await {
             tracing::warn!(call = %id, %error, "what was read for the reviewer was not stored");
         }
     });

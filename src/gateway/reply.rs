@@ -126,6 +126,16 @@ impl To {
         RpcError::answer(INTERNAL, message).message(&self.id)
     }
 
+    /// The call ran, and what is kept as its answer is not what was recorded.
+    pub fn untrue(&self, call: &HeldCall) -> String {
+        let text = format!(
+            "This call ran already, at {}, but what is kept as its result was changed since, so it is not passed on. Do \
+             not repeat it; ask the person you work for. The operator finds an alarm in Placet's log.",
+            call.changed_at
+        );
+        self.result(&text, &facts(call, true))
+    }
+
     /// The call has ended. `asked_at` is when this request came: a call that had ended before is marked so.
     pub fn ended(&self, call: &HeldCall, asked_at: Millis) -> String {
         let before = call.changed_at < asked_at;

@@ -55,10 +55,13 @@ fn call(state: CallState) -> HeldCall {
         told_to_return: false,
         caller_gone: false,
         context: None,
+        context_salt: None,
         answer: None,
+        answer_salt: None,
         changed_at: NOW,
         held_mac: None,
         approval_mac: None,
+        redacted_at: None,
     }
 }
 

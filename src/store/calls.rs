@@ -7,6 +7,7 @@ use super::people::{self, Person};
 use super::row::{self, StateColumns};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
+use crate::call::salted::{Salt, context_digest};
 use crate::call::{
     AgentId, Answer, CallId, CallState, ContextResult, Digest, Event, HeldCall, InvalidTransition, Millis, ReviewerId,
     StoredVote, Submission,
@@ -68,8 +69,8 @@ pub struct CallChange {
     pub vote: Option<StoredVote>,
     /// Proves an approval that this step makes.
     pub approval: Option<ApprovalProof>,
-    /// The upstream's answer that this step records.
-    pub answer: Option<Answer>,
+    /// The upstream's answer that this step records, and what salts the entry's hash of it.
+    pub answer: Option<(Answer, Salt)>,
     /// What reviewers are told, as the outbox names it.
     pub notice: Option<&'static str>,
 }
@@ -123,17 +124,26 @@ impl Store {
         self.write("change_call", move |tx| Box::pin(change(tx, id, by, decide))).await
     }
 
-    /// Stores what was read for the reviewer.
+    /// Stores what was read for the reviewer, once. `entry` goes to the log with the salted hash of it, as `reads`.
     ///
     /// # Errors
     /// The database did not take it.
-    pub async fn set_context(&self, id: CallId, results: Vec<ContextResult>) -> Result<(), StoreError> {
+    pub async fn set_context(
+        &self,
+        id: CallId,
+        results: Vec<ContextResult>,
+        salt: Salt,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
         let text = serde_json::to_string(&results)?;
+        let entry = entry.with("reads", context_digest(id, &salt, &text).to_string());
         self.write("set_context", move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE calls SET context = $1 WHERE id = $2";
-                sqlx::query(sql).bind(text).bind(id.to_string()).execute(tx.connection()).await?;
-                Ok(())
+                let sql = "UPDATE calls SET context = $1, context_salt = $2
+                           WHERE id = $3 AND context IS NULL AND redacted_at IS NULL";
+                let query = sqlx::query(sql).bind(text).bind(Digest(salt).to_string()).bind(id.to_string());
+                let done = query.execute(tx.connection()).await?;
+                if done.rows_affected() == 1 { tx.append(entry) } else { Ok(()) }
             })
         })
         .await
@@ -320,8 +330,8 @@ async fn change<R: Send + 'static>(
     if let Some(vote) = &change.vote {
         insert_vote(tx, id, vote).await?;
     }
-    if let Some(answer) = &change.answer {
-        insert_answer(tx, id, answer).await?;
+    if let Some((answer, salt)) = &change.answer {
+        insert_answer(tx, id, answer, *salt).await?;
     }
     tx.append(change.entry)?;
     if let Some(kind) = change.notice {
@@ -382,13 +392,20 @@ async fn insert_vote(tx: &mut Tx<'_>, id: CallId, stored: &StoredVote) -> Result
     Ok(())
 }
 
-async fn insert_answer(tx: &mut Tx<'_>, id: CallId, answer: &Answer) -> Result<(), StoreError> {
+async fn insert_answer(tx: &mut Tx<'_>, id: CallId, answer: &Answer, salt: Salt) -> Result<(), StoreError> {
     let (kind, body) = match answer {
         Answer::Result(body) => ("result", body),
         Answer::Error(body) => ("error", body),
     };
-    let sql = "INSERT INTO call_answers (call_id, kind, body, recorded_at) VALUES ($1, $2, $3, $4)";
+    let sql = "INSERT INTO call_answers (call_id, kind, body, recorded_at, salt) VALUES ($1, $2, $3, $4, $5)";
     let now = tx.now();
-    sqlx::query(sql).bind(id.to_string()).bind(kind).bind(body).bind(now.0).execute(tx.connection()).await?;
+    sqlx::query(sql)
+        .bind(id.to_string())
+        .bind(kind)
+        .bind(body)
+        .bind(now.0)
+        .bind(Digest(salt).to_string())
+        .execute(tx.connection())
+        .await?;
     Ok(())
 }

@@ -12,6 +12,7 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+mod retention;
 mod row;
 mod snapshot;
 mod visible;

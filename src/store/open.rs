@@ -38,7 +38,9 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
-        .pragma("trusted_schema", "OFF");
+        .pragma("trusted_schema", "OFF")
+        // What is deleted or moved leaves zeros behind: only so does erasing an argument take its bytes out of the file.
+        .pragma("secure_delete", "ON");
     let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
@@ -113,6 +115,7 @@ fn migrations() -> Vec<Migration> {
         (3, "outbox", include_str!("../../migrations/0003_outbox.sql")),
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
+        (7, "redaction", include_str!("../../migrations/0007_redaction.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -3,7 +3,9 @@
 mod counting;
 mod expiry;
 mod reload;
+mod retention;
 
 pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;
+pub use retention::retention;

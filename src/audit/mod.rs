@@ -8,6 +8,7 @@ pub mod note;
 mod row;
 pub mod trace;
 pub mod tree;
+pub mod verify;
 
 #[cfg(test)]
 mod note_tests;

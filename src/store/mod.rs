@@ -7,6 +7,7 @@
 
 mod calls;
 mod calls_read;
+mod evidence;
 mod identity;
 mod log;
 mod open;

@@ -14,7 +14,7 @@ use crate::call::{
 macro_rules! select_calls {
     ($which:expr) => {
         concat!(
-            "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, a.salt AS answer_salt, ",
+            "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, a.salt AS answer_salt, a.recorded_at AS answered_at, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
             "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes ",
             "FROM calls c LEFT JOIN call_params p ON p.call_id = c.id LEFT JOIN call_answers a ON a.call_id = c.id ",

@@ -1,6 +1,7 @@
 //! `placet audit`: the log, read from the database itself, beside a running Placet or without one.
 
 mod export;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub struct Args {
 enum Command {
     /// Print the log, or a part of it, for other programs
     Export(export::Args),
+    /// Say whether the log is what was written, and the database what the log says
+    Verify(verify::Args),
 }
 
 /// Which log.
@@ -84,6 +87,7 @@ pub fn run(args: &Args) -> Exit {
         Ok(runtime) => runtime.block_on(async {
             match &args.command {
                 Command::Export(export) => export::run(&args.from, export).await,
+                Command::Verify(verify) => verify::run(&args.from, verify).await,
             }
         }),
         Err(error) => Err(Failure::failed(format!("the runtime did not start: {error}"))),

@@ -5,6 +5,7 @@ pub mod checkpoint;
 mod entry;
 pub mod export;
 pub mod note;
+pub mod receipt;
 mod row;
 pub mod trace;
 pub mod tree;

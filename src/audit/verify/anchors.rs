@@ -1,17 +1,17 @@
 //! Checkpoints that were kept elsewhere: reading a file of notes, and what each is worth.
 
 use super::report::{Check, Report};
-use crate::audit::note::{NoteError, VerifyingKey};
-use crate::audit::{Checkpoint, CheckpointError};
-use crate::call::Digest;
+use crate::audit::Checkpoint;
+use crate::audit::CheckpointError;
+use crate::audit::note::NoteError;
 
-/// A checkpoint that somebody kept.
+/// A note that somebody kept; nobody has looked at its signature yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// How many entries it covers.
+pub struct Kept {
+    /// How many entries it says that it covers.
     pub size: u64,
-    /// The root of the tree over them.
-    pub root: Digest,
+    /// The note.
+    pub note: String,
     /// Where it stands, for people.
     pub place: String,
 }
@@ -19,43 +19,50 @@ pub struct Witness {
 /// What was kept elsewhere, by size.
 #[derive(Clone, Debug, Default)]
 pub struct Anchors {
-    witnesses: Vec<Witness>,
+    kept: Vec<Kept>,
 }
 
 impl Anchors {
     /// Reads a file of notes, one after another; empty lines between them are nothing. `name` is the file's, for
-    /// people. What cannot be read or does not open makes the answer incomplete: it is no evidence for or against.
-    pub fn read(&mut self, name: &str, text: &str, keys: &[VerifyingKey], report: &mut Report) {
+    /// people. What cannot be read makes the answer incomplete: it is no evidence for or against.
+    pub fn read(&mut self, name: &str, text: &str, report: &mut Report) {
         let notes = notes(text);
         if notes.is_empty() {
             report.unknown(Check::Anchors, format!("{name} has no checkpoint in it"));
         }
         for (line, note) in notes {
             let place = format!("{name}:{line}");
-            match Checkpoint::open(&note, keys) {
-                Ok(opened) => self.witnesses.push(Witness { size: opened.size, root: opened.root, place }),
-                Err(error) => refuse(&place, &error, report),
+            match text_of(&note) {
+                Ok(Checkpoint { size, .. }) => self.kept.push(Kept { size, note, place }),
+                Err(error) => report.unknown(Check::Anchors, format!("what stands at {place} cannot be read: {error}")),
             }
         }
-        self.witnesses.sort_by_key(|witness| witness.size);
+        self.kept.sort_by_key(|kept| kept.size);
     }
 
-    /// What opened, by size.
+    /// The notes, by size.
     #[must_use]
-    pub fn witnesses(&self) -> &[Witness] {
-        &self.witnesses
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
     }
 }
 
-fn refuse(place: &str, error: &CheckpointError, report: &mut Report) {
-    let text = match error {
+/// The checkpoint that a note says it is, whoever signed it.
+pub(super) fn text_of(note: &str) -> Result<Checkpoint, CheckpointError> {
+    let text = note.split_once("\n\n").map(|(text, _)| text);
+    let text = text.ok_or(NoteError::Malformed("no empty line before its signatures"))?;
+    Checkpoint::parse(&format!("{text}\n"))
+}
+
+/// What is said of a kept note that does not open.
+pub(super) fn refusal(place: &str, error: &CheckpointError) -> String {
+    match error {
         CheckpointError::Note(NoteError::Unknown(by)) => format!(
-            "the checkpoint at {place} is signed by {by}, whose key is not among the known ones: it is of another log, \
-             or this log's key was replaced; give the key that you kept with --key"
+            "the checkpoint at {place} is signed by {by} with a key that is not among the known ones: it is of another \
+             log, or this log's key was replaced; give the key that you kept with --key"
         ),
         other => format!("the checkpoint at {place} does not open: {other}"),
-    };
-    report.unknown(Check::Anchors, text);
+    }
 }
 
 /// The notes of a file, each with the number of its first line.

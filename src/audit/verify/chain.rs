@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use super::anchors::{Anchors, Witness};
+use super::anchors::{Anchors, Kept, refusal, text_of};
 use super::report::{Check, Finding, Report};
 use crate::audit::note::VerifyingKey;
 use crate::audit::{Checkpoint, CheckpointError, Frontier, Row, Said, SealedEntry};
@@ -22,23 +22,14 @@ pub struct StoredCheckpoint {
     pub note: String,
 }
 
-/// A root that somebody signed for a size.
-#[derive(Debug)]
-struct Claim {
-    size: u64,
-    root: Digest,
-    /// Who says so, for people.
-    by: String,
-}
-
 /// Walks the log from its first entry.
 #[derive(Debug)]
 pub struct Chain {
     keys: Vec<VerifyingKey>,
     /// Stored checkpoints ahead of the walk, by size.
-    stored: VecDeque<Claim>,
-    /// Anchored ones ahead of the walk, by size.
-    anchored: VecDeque<Claim>,
+    stored: VecDeque<StoredCheckpoint>,
+    /// Kept ones ahead of the walk, by size.
+    kept: VecDeque<Kept>,
     frontier: Frontier,
     /// The last number; the number that the next entry should have is one more.
     seq: i64,
@@ -46,62 +37,49 @@ pub struct Chain {
     at: Millis,
     /// Entries are missing from here on, so that no root can be compared any more.
     gap: bool,
-    /// The largest size at which a stored checkpoint, and at which any, was right.
+    /// New keys that the log names, until a checkpoint by a known key covers what names them.
+    named: Vec<VerifyingKey>,
+    /// The largest size at which a stored checkpoint, and at which a kept one, was right.
     good_stored: u64,
-    good_anchor: u64,
+    good_kept: u64,
     /// The root was wrong once: every later one is as well, and says nothing new.
     stored_failed: bool,
-    anchor_failed: bool,
+    kept_failed: bool,
     /// The largest size that a stored checkpoint covers.
     covered: u64,
     checkpoints: u64,
+    alarms: u64,
 }
 
 impl Chain {
-    /// Before the first entry. `keys` are those that may have signed stored checkpoints.
+    /// Before the first entry. `keys` are those that may have signed checkpoints; a key that the log names when it is
+    /// replaced is trusted as well, once a checkpoint by a known key covers the entry that names it.
     #[must_use]
     pub fn new(keys: Vec<VerifyingKey>, anchors: &Anchors) -> Self {
-        let claim = |Witness { size, root, place, .. }: &Witness| Claim { size: *size, root: *root, by: place.clone() };
         Self {
             keys,
             stored: VecDeque::new(),
-            anchored: anchors.witnesses().iter().map(claim).collect(),
+            kept: anchors.kept().to_vec().into(),
             frontier: Frontier::new(),
             seq: 0,
             prev: "0".repeat(64),
             at: Millis(i64::MIN),
             gap: false,
+            named: Vec::new(),
             good_stored: 0,
-            good_anchor: 0,
+            good_kept: 0,
             stored_failed: false,
-            anchor_failed: false,
+            kept_failed: false,
             covered: 0,
             checkpoints: 0,
+            alarms: 0,
         }
     }
 
     /// A stored checkpoint; they come in the order of their sizes, each before the last entry that it covers.
-    pub fn checkpoint(&mut self, stored: &StoredCheckpoint, report: &mut Report) {
-        let number = stored.number;
+    pub fn checkpoint(&mut self, stored: StoredCheckpoint) {
         self.checkpoints += 1;
-        let wrong = |text: String| Finding { check: Check::Signatures, seq: None, until: None, call: None, text };
-        // Without a key the root is compared all the same; that nobody vouches for it was said.
-        let opened = match if self.keys.is_empty() {
-            unsigned(&stored.note)
-        } else {
-            Checkpoint::open(&stored.note, &self.keys)
-        } {
-            Ok(opened) => opened,
-            Err(error) => return report.wrong(wrong(format!("checkpoint {number} does not open: {error}"))),
-        };
-        let same = u64::try_from(stored.size) == Ok(opened.size) && stored.root == opened.root.to_string();
-        if !same {
-            return report.wrong(wrong(format!("the columns of checkpoint {number} are not what its note says")));
-        }
-        report.right(Check::Signatures, u64::from(!self.keys.is_empty()));
-        self.covered = self.covered.max(opened.size);
-        let by = format!("checkpoint {number}");
-        self.stored.push_back(Claim { size: opened.size, root: opened.root, by });
+        self.stored.push_back(stored);
     }
 
     /// The next entry, in the order of the numbers.
@@ -163,6 +141,10 @@ impl Chain {
         } else {
             report.right(Check::Chain, 1);
         }
+        if said.kind.starts_with("alarm.") {
+            self.alarms += 1;
+        }
+        self.told(seq, said, report);
         let mut moment = String::with_capacity(24);
         let _ = write!(moment, "{}", row.at);
         let same =
@@ -186,32 +168,107 @@ impl Chain {
         }
     }
 
+    /// What the log says about itself.
+    fn told(&mut self, seq: i64, said: &Said<'_>, report: &mut Report) {
+        match &*said.kind {
+            "log.key_rotated" => {
+                let new = said.text("new").and_then(|text| VerifyingKey::parse(text).ok());
+                self.named.extend(new.filter(|new| !self.keys.contains(new)));
+            }
+            "alarm.log_behind" | "alarm.log_disagrees" => {
+                let text = format!(
+                    "entry {seq} tells that the database was found to be older, or another, than what was signed before: \
+                     as after putting back a backup, checkpoints of the part that was lost do not fit"
+                );
+                report.note(Check::Anchors, text);
+            }
+            _ => {}
+        }
+    }
+
     /// Compares the root with what was signed for this size.
     fn compare(&mut self, report: &mut Report) {
         let size = self.frontier.size();
-        let due = |claims: &VecDeque<Claim>| claims.front().is_some_and(|claim| claim.size <= size);
-        if !due(&self.stored) && !due(&self.anchored) {
+        let stored = self.stored.front().is_some_and(|stored| stored.size <= signed(size));
+        if !stored && self.kept.front().is_none_or(|kept| kept.size > size) {
             return;
         }
         let root = self.frontier.root();
-        while due(&self.anchored) {
-            let Some(claim) = self.anchored.pop_front() else { break };
-            if claim.size == size && !self.gap && claim.root.matches(&root) {
-                report.right(Check::Anchors, 1);
-                self.good_anchor = self.good_anchor.max(size);
-            } else {
-                let failed = std::mem::replace(&mut self.anchor_failed, true);
-                mismatch(Check::Anchors, &claim, self.good_anchor, failed, report);
+        while let Some(kept) = self.kept.pop_front_if(|kept| kept.size <= size) {
+            match self.open(&kept.note) {
+                Ok(claim) => self.compare_kept(&kept, &claim, size, &root, report),
+                Err(error) => report.unknown(Check::Anchors, refusal(&kept.place, &error)),
             }
         }
-        while due(&self.stored) {
-            let Some(claim) = self.stored.pop_front() else { break };
-            if claim.size == size && !self.gap && claim.root.matches(&root) {
-                report.right(Check::Tree, 1);
-                self.good_stored = self.good_stored.max(size);
-            } else {
-                let failed = std::mem::replace(&mut self.stored_failed, true);
-                mismatch(Check::Tree, &claim, self.good_stored.max(self.good_anchor), failed, report);
+        while let Some(stored) = self.stored.pop_front_if(|stored| stored.size <= signed(size)) {
+            if let Some(claim) = self.opened(&stored, report) {
+                self.compare_stored(&stored, &claim, size, &root, report);
+            }
+        }
+    }
+
+    fn compare_kept(&mut self, kept: &Kept, claim: &Checkpoint, size: u64, root: &Digest, report: &mut Report) {
+        if claim.size == size && !self.gap && claim.root.matches(root) {
+            report.right(Check::Anchors, 1);
+            self.good_kept = size;
+            self.keys.append(&mut self.named);
+        } else {
+            let failed = std::mem::replace(&mut self.kept_failed, true);
+            mismatch(Check::Anchors, &kept.place, claim, self.good_kept, failed, report);
+        }
+    }
+
+    fn compare_stored(
+        &mut self,
+        stored: &StoredCheckpoint,
+        claim: &Checkpoint,
+        size: u64,
+        root: &Digest,
+        report: &mut Report,
+    ) {
+        if claim.size == size && !self.gap && claim.root.matches(root) {
+            report.right(Check::Tree, 1);
+            self.good_stored = size;
+            if !self.keys.is_empty() {
+                self.keys.append(&mut self.named);
+            }
+        } else {
+            let failed = std::mem::replace(&mut self.stored_failed, true);
+            let good = self.good_stored.max(self.good_kept);
+            mismatch(Check::Tree, &format!("checkpoint {}", stored.number), claim, good, failed, report);
+        }
+    }
+
+    /// Opens a note. Without any key its text is taken as it is; that nobody vouches for it was said.
+    fn open(&self, note: &str) -> Result<Checkpoint, CheckpointError> {
+        if self.keys.is_empty() { text_of(note) } else { Checkpoint::open(note, &self.keys) }
+    }
+
+    /// What a stored checkpoint says, if it opens and its columns say the same.
+    fn opened(&mut self, stored: &StoredCheckpoint, report: &mut Report) -> Option<Checkpoint> {
+        let number = stored.number;
+        let mut wrong = |text: String| {
+            report.wrong(Finding { check: Check::Signatures, seq: None, until: None, call: None, text });
+        };
+        match self.open(&stored.note) {
+            Err(error) => {
+                let lost = if self.named.is_empty() {
+                    ""
+                } else {
+                    "; the log says that its key was replaced without the old one, and nothing signed vouches for that: if \
+                     you know of it, give the new key with --key as well"
+                };
+                wrong(format!("checkpoint {number} does not open: {error}{lost}"));
+                None
+            }
+            Ok(opened) if (signed(opened.size), opened.root.to_string()) != (stored.size, stored.root.clone()) => {
+                wrong(format!("the columns of checkpoint {number} are not what its note says"));
+                None
+            }
+            Ok(opened) => {
+                report.right(Check::Signatures, u64::from(!self.keys.is_empty()));
+                self.covered = self.covered.max(opened.size);
+                Some(opened)
             }
         }
     }
@@ -223,34 +280,47 @@ impl Chain {
     }
 
     /// After the last entry: what was signed for more entries than there are, and what nothing was signed for.
+    /// Answers how many entries there are.
     pub fn end(mut self, report: &mut Report) -> u64 {
         self.compare(report);
         let size = self.frontier.size();
         let last = to_u64(self.seq).unwrap_or(0);
-        for (check, claims) in [(Check::Anchors, &self.anchored), (Check::Tree, &self.stored)] {
-            for claim in claims {
-                let text = format!(
-                    "{} covers {} entries, and the log has {size}: entries {} to {} are gone",
-                    claim.by,
-                    claim.size,
-                    last + 1,
-                    claim.size.max(last + 1)
-                );
-                report.wrong(Finding { check, seq: Some(last + 1), until: None, call: None, text });
+        let mut gone = |check, by: &str, covers: u64| {
+            let text = format!(
+                "{by} covers {covers} entries, and the log has {size}: what came after entry {last} was cut off"
+            );
+            report.wrong(Finding { check, seq: Some(last + 1), until: None, call: None, text });
+        };
+        let mut unopened = Vec::new();
+        for kept in &self.kept {
+            match self.open(&kept.note) {
+                Ok(claim) => gone(Check::Anchors, &kept.place, claim.size),
+                Err(error) => unopened.push(refusal(&kept.place, &error)),
             }
         }
+        let ahead = std::mem::take(&mut self.stored);
+        let covers: Vec<_> = ahead.iter().map(|stored| (stored.number, self.opened(stored, report))).collect();
+        for (number, claim) in covers.into_iter().filter_map(|(number, claim)| Some((number, claim?))) {
+            let text = format!(
+                "checkpoint {number} covers {} entries, and the log has {size}: what came after entry {last} was cut off",
+                claim.size
+            );
+            report.wrong(Finding { check: Check::Tree, seq: Some(last + 1), until: None, call: None, text });
+        }
+        unopened.into_iter().for_each(|why| report.unknown(Check::Anchors, why));
         if self.checkpoints == 0 {
             let why = "the log has no checkpoint: nothing signed says what it was; a running Placet makes one within \
                        seconds of an entry";
             report.unknown(Check::Signatures, why);
         }
         report.unsigned = size.saturating_sub(self.covered);
+        report.alarms = self.alarms;
         size
     }
 }
 
 /// The root is not the one that was signed: somewhere after the last right one and up to here. Only the first is told.
-fn mismatch(check: Check, claim: &Claim, good: u64, failed: bool, report: &mut Report) {
+fn mismatch(check: Check, by: &str, claim: &Checkpoint, good: u64, failed: bool, report: &mut Report) {
     let first = (good + 1).min(claim.size.max(1));
     let where_ = if first >= claim.size {
         format!("entry {first}")
@@ -258,18 +328,17 @@ fn mismatch(check: Check, claim: &Claim, good: u64, failed: bool, report: &mut R
         format!("one of the entries {first} to {}", claim.size)
     };
     let text = if failed {
-        format!("the entries up to {} are not those that {} covers either", claim.size, claim.by)
+        format!("the entries up to {} are not those that {} covers either", claim.size, by)
     } else {
-        format!("the entries up to {} are not those that {} covers: {where_} was altered first", claim.size, claim.by)
+        format!("the entries up to {} are not those that {} covers: {where_} was altered first", claim.size, by)
     };
     let until = (claim.size > first).then_some(claim.size);
     report.wrong(Finding { check, seq: Some(first), until, call: None, text });
 }
 
-/// The checkpoint in a note that nobody's key opens.
-fn unsigned(note: &str) -> Result<Checkpoint, CheckpointError> {
-    let text = note.split_once("\n\n").map_or(note, |(text, _)| text);
-    Checkpoint::parse(&format!("{text}\n"))
+/// SQLite's numbers are signed; the log ends long before they do.
+fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 fn to_u64(seq: i64) -> Option<u64> {

@@ -141,12 +141,14 @@ pub struct Report {
     unknown: Vec<String>,
     /// Entries after the last checkpoint: nothing signed speaks of them yet.
     pub unsigned: u64,
+    /// Alarms that the log itself tells of.
+    pub alarms: u64,
 }
 
 impl Default for Report {
     fn default() -> Self {
         let line = |check| Line { check, grade: Grade::Skipped, right: 0, wrong: 0, notes: Vec::new() };
-        Self { lines: Check::ALL.map(line).into(), findings: Vec::new(), unknown: Vec::new(), unsigned: 0 }
+        Self { lines: Check::ALL.map(line).into(), findings: Vec::new(), unknown: Vec::new(), unsigned: 0, alarms: 0 }
     }
 }
 

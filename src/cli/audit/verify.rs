@@ -45,7 +45,7 @@ pub(super) async fn run(place: &Where, args: &Args) -> Result<Exit, Failure> {
     for file in &args.anchors {
         let name = file.display().to_string();
         match std::fs::read_to_string(file) {
-            Ok(text) => anchors.read(&name, &text, &keys, &mut report),
+            Ok(text) => anchors.read(&name, &text, &mut report),
             Err(error) => report.unknown(Check::Anchors, format!("{name} cannot be read: {error}")),
         }
     }
@@ -101,7 +101,7 @@ fn keys(folder: &Path, given: Option<&Path>, report: &mut Report) -> Vec<Verifyi
 
 /// The key of the seals, where this is the data folder itself and not a copy without its keys.
 fn seal(folder: &Path, report: &mut Report) -> Option<Seal> {
-    let key = std::fs::read(folder.join("seal.key")).ok().and_then(|key| key.try_into().ok());
+    let key = std::fs::read(folder.join("seal.key")).ok().and_then(|key| key.first_chunk::<32>().copied());
     if key.is_none() {
         report.note(Check::Seals, "not looked at: the data folder has no seal.key that this user can read");
     }
@@ -115,13 +115,13 @@ async fn chain(snapshot: &mut Snapshot, mut chain: Chain, report: &mut Report) -
         let Some(last) = page.last().map(|row| row.seq) else { break };
         // By how many entries were walked, not by their numbers: a gap must not hide a checkpoint.
         for checkpoint in snapshot.checkpoints(covered, last).await? {
-            chain.checkpoint(&checkpoint, report);
+            chain.checkpoint(checkpoint);
         }
         (after, covered) = (last, last);
         page.iter().for_each(|row| chain.entry(row, report));
     }
     for checkpoint in snapshot.checkpoints(covered, i64::MAX).await? {
-        chain.checkpoint(&checkpoint, report);
+        chain.checkpoint(checkpoint);
     }
     Ok(chain.end(report))
 }
@@ -185,6 +185,7 @@ fn as_json(report: &Report, entries: u64) -> serde_json::Value {
         "verdict": report.verdict(),
         "entries": entries,
         "unsigned": report.unsigned,
+        "alarms": report.alarms,
         "checks": report.lines(),
         "first": report.first(),
         "findings": report.findings(),
@@ -210,6 +211,10 @@ fn print(report: &Report) {
             "{:<6} {:<11} {:>9} entries after the last checkpoint, not yet signed",
             "", "unsigned", report.unsigned
         ));
+    }
+    if report.alarms > 0 {
+        let words = "alarms that the log itself tells; see `placet audit export --kind alarm.`";
+        say(format!("{:<6} {:<11} {:>9} {words}", "", "alarms", report.alarms));
     }
     for finding in report.findings().iter().take(TOLD) {
         say(format!("wrong: {}", finding.text));

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod attack;
+mod audit;
 mod browser;
 mod components;
 mod gateway;

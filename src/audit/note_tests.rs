@@ -52,7 +52,7 @@ fn several_keys_sign_one_note_and_strangers_are_ignored() {
     let note = note::sign("x\n\ny\n", &[&old, &stranger, &new]).unwrap();
     let opened = note::open(&note, &[new_v.clone(), old_v.clone()]).unwrap();
     assert_eq!((opened.text.as_str(), opened.by), ("x\n\ny\n", vec![old_v.clone(), new_v.clone()]));
-    assert_eq!(note::open(&note, std::slice::from_ref(&new_v)).unwrap().by, [new_v.clone()]);
+    assert_eq!(note::open(&note, std::slice::from_ref(&new_v)).unwrap().by, vec![new_v]);
     let other = key(9).verifying_key();
     assert_eq!(
         note::open(&note, &[other]).unwrap_err(),

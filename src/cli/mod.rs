@@ -41,6 +41,8 @@ enum Command {
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
     Reviewer(reviewer::Args),
+    /// Sign the log, replace its key
+    Audit(audit::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
     /// Read the audit log: export it
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Calls(args) => calls::run(args),
         Command::Audit(args) => audit::run(&args),
         Command::Watch(args) => watch::run(args),

@@ -12,6 +12,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::tree::Growing;
 use super::{BoxFuture, StoreError, log};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
@@ -90,10 +91,17 @@ impl Handle {
 }
 
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
-pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
+pub(super) fn start(
+    connection: SqliteConnection,
+    lock: File,
+    head: Head,
+    tree: Arc<Growing>,
+    clock: Clock,
+    tasks: &Tasks,
+) -> Handle {
     let (sender, jobs) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, clock };
+        let writer = Writer { connection, head, tree, clock };
         writer.run(jobs).await;
         drop(lock);
     });
@@ -103,6 +111,7 @@ pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock:
 struct Writer {
     connection: SqliteConnection,
     head: Head,
+    tree: Arc<Growing>,
     clock: Clock,
 }
 
@@ -162,6 +171,7 @@ impl Writer {
         }
         log::insert(&mut self.connection, &entries).await?;
         sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        self.tree.committed(entries.iter().map(|(_, sealed)| sealed));
         Ok(())
     }
 

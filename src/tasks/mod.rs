@@ -1,10 +1,12 @@
 //! Background work: idempotent functions, activated by a signal and by a period, so that recovery is the normal path.
 
+mod checkpoint;
 mod counting;
 mod expiry;
 mod reload;
 mod retention;
 
+pub use checkpoint::checkpoints;
 pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;

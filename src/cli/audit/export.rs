@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::{Failure, Where};
+use super::{Failure, Where, Which};
 use crate::audit::{Row, export, trace::Trace};
 use crate::call::{AgentName, Email, Millis, ReviewerId, UpstreamName};
 use crate::cli::{Exit, complain};
@@ -41,6 +41,8 @@ const STATES: &[(&str, &str)] = &[
 /// Arguments of `placet audit export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    place: Where,
     /// jsonl: each line the stored bytes of an entry; csv: for spreadsheets; agentack: a trace of the held calls that
     /// have ended, as `agentack check` reads it
     #[arg(long, value_enum, default_value = "jsonl")]
@@ -86,7 +88,7 @@ enum Format {
 struct States(Vec<String>);
 
 /// Exports. Nothing that fits is no error, and is said.
-pub(super) async fn run(place: &Where, args: &Args) -> Result<Exit, Failure> {
+pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
     if let (Some(from), Some(until)) = (args.from, args.until)
         && from >= until
     {
@@ -95,7 +97,7 @@ pub(super) async fn run(place: &Where, args: &Args) -> Result<Exit, Failure> {
     if args.format == Format::Agentack && args.kind.is_some() {
         return Err(Failure::usage("--kind does not go with --format agentack: a trace needs every step of a call"));
     }
-    let mut snapshot = place.open().await?;
+    let mut snapshot = args.place.open(which).await?;
     let filter = filter(&mut snapshot, args).await?;
     let lines = match &args.out {
         Some(file) => {

@@ -1,41 +1,45 @@
-//! `placet audit`: the log, read from the database itself, beside a running Placet or without one.
+//! `placet audit`: the log, signed by the running Placet or here; exported, verified and proved from the database
+//! itself, beside a running Placet or without one.
 
+mod checkpoint;
 mod export;
+mod rotate;
 mod verify;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::identity::Which;
 use super::{Exit, complain};
-use crate::config::Config;
 use crate::store::{Snapshot, StoreError};
 
 /// Arguments of `placet audit`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    from: Where,
+    which: Which,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Sign the log as it is and print the note, which `audit verify --anchor` takes
+    Checkpoint,
     /// Print the log, or a part of it, for other programs
     Export(export::Args),
+    /// Replace the key that signs the log; the log says so
+    RotateKey(rotate::Args),
     /// Say whether the log is what was written, and the database what the log says
     Verify(verify::Args),
 }
 
-/// Which log.
+/// Which log is read.
 #[derive(Clone, Debug, clap::Args)]
 struct Where {
-    /// Configuration file, which names the data folder
-    #[arg(long, default_value = "placet.toml", value_name = "FILE", global = true)]
-    config: PathBuf,
-    /// The data folder itself, as for a copy without a configuration
-    #[arg(long, value_name = "DIR", global = true, conflicts_with = "config")]
+    /// The data folder itself, as for a copy without a placet.toml
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
@@ -65,35 +69,52 @@ impl From<StoreError> for Failure {
 
 impl Where {
     /// The data folder. A configuration that is wrong is no answer about the log, so it is never exit code 1.
-    fn folder(&self) -> Result<PathBuf, Failure> {
+    fn folder(&self, which: &Which) -> Result<PathBuf, Failure> {
         match &self.data_dir {
             Some(folder) => Ok(folder.clone()),
-            None => Config::load_without_secrets(&self.config).map(|config| config.data_dir).map_err(|problems| {
-                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                Failure::failed(format!("{}\nor name the data folder with --data-dir DIR", problems.join("\n")))
+            None => which.load().map(|config| config.data_dir).map_err(|_| {
+                Failure::failed("so nothing could be read; name the data folder itself with --data-dir DIR")
             }),
         }
     }
 
-    async fn open(&self) -> Result<Snapshot, Failure> {
-        Ok(Snapshot::open(&self.folder()?).await?)
+    async fn open(&self, which: &Which) -> Result<Snapshot, Failure> {
+        Ok(Snapshot::open(&self.folder(which)?).await?)
     }
 }
 
 /// Runs the command.
 #[must_use]
-pub fn run(args: &Args) -> Exit {
-    let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(async {
-            match &args.command {
-                Command::Export(export) => export::run(&args.from, export).await,
-                Command::Verify(verify) => verify::run(&args.from, verify).await,
-            }
-        }),
+pub fn run(args: Args) -> Exit {
+    match args.command {
+        Command::Checkpoint => args.which.load().map_or_else(|exit| exit, |config| checkpoint::run(&config)),
+        Command::RotateKey(lost) => {
+            args.which.load().map_or_else(|exit| exit, |config| rotate::run(&config, &lost, args.which.json))
+        }
+        Command::Export(export) => reading(export::run(&args.which, &export)),
+        Command::Verify(verify) => reading(verify::run(&args.which, &verify)),
+    }
+}
+
+/// Runs a command that only reads.
+fn reading(work: impl Future<Output = Result<Exit, Failure>>) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(work),
         Err(error) => Err(Failure::failed(format!("the runtime did not start: {error}"))),
     };
     done.unwrap_or_else(|Failure { exit, message }| {
         complain(message);
         exit
     })
+}
+
+/// Whether there is a log at all: these commands make none.
+fn has_log(config: &crate::config::Config) -> Result<(), Exit> {
+    if config.data_dir.join("placet.db").exists() {
+        return Ok(());
+    }
+    let folder = config.data_dir.display();
+    complain(format!("there is no log in {folder}; `placet serve` begins one, or name another placet.toml"));
+    Err(Exit::Failed)
 }

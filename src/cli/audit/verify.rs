@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Failure, Where};
+use super::{Failure, Where, Which};
 use crate::approvals::Seal;
 use crate::audit::Row;
 use crate::audit::note::VerifyingKey;
@@ -24,21 +24,20 @@ const TOLD: usize = 20;
 /// Arguments of `placet audit verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    place: Where,
     /// A file of checkpoints that were kept elsewhere; may be given several times
     #[arg(long = "anchor", value_name = "FILE")]
     anchors: Vec<PathBuf>,
     /// A file of public keys that you kept, one vkey a line; without it audit.pub of the data folder, which proves less
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Verifies. Exit code 0: intact; 1: tampered; 2: could not tell all of it.
-pub(super) async fn run(place: &Where, args: &Args) -> Result<Exit, Failure> {
-    let folder = place.folder()?;
-    let mut snapshot = place.open().await?;
+pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
+    let folder = args.place.folder(which)?;
+    let mut snapshot = args.place.open(which).await?;
     let mut report = Report::default();
     let keys = keys(&folder, args.key.as_deref(), &mut report);
     let mut anchors = Anchors::default();
@@ -63,7 +62,7 @@ pub(super) async fn run(place: &Where, args: &Args) -> Result<Exit, Failure> {
         let text = format!("a row of {table} belongs to the call {id}, which is not there");
         report.wrong(Finding { check: Check::Calls, seq: None, until: None, call: Some(id), text });
     }
-    if args.json {
+    if which.json {
         say(as_json(&report, entries));
     } else {
         print(&report);

@@ -17,7 +17,7 @@ async fn audit(bench: &Bench, arguments: &[&str]) -> Said {
 }
 
 pub(crate) async fn audit_in(folder: &Path, arguments: &[&str]) -> Said {
-    placet(&[&["audit", "--data-dir", folder.to_str().unwrap()], arguments].concat()).await
+    placet(&[&["audit"], arguments, &["--data-dir", folder.to_str().unwrap()]].concat()).await
 }
 
 async fn decide(bench: &Bench, call: &HeldCall, by: ReviewerId, verdict: Verdict, reason: &str) -> HeldCall {

@@ -21,7 +21,9 @@ pub enum Channel {
 }
 
 impl Channel {
-    fn as_str(self) -> &'static str {
+    /// The word in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Page => "page",
             Self::Api => "api",

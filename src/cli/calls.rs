@@ -32,6 +32,9 @@ enum Command {
     Show {
         /// The call's id
         id: String,
+        /// Show what is masked as well; the log says who looked. Needs a token made with --decide
+        #[arg(long)]
+        reveal: bool,
     },
     /// Approve this exact call once
     Approve {
@@ -57,8 +60,13 @@ pub fn run(args: Args) -> Exit {
         let api = args.server.open()?;
         match args.command.unwrap_or(Command::List { state: "pending".into() }) {
             Command::List { state } => list(&api, &state, args.json).await,
-            Command::Show { id } => {
-                let call = api.get(&path(&id)?).await?;
+            Command::Show { id, reveal } => {
+                let path = path(&id)?;
+                let call = if reveal {
+                    api.post(&format!("{path}/reveal"), &json!({})).await?
+                } else {
+                    api.get(&path).await?
+                };
                 if args.json {
                     say(&call);
                 } else {
@@ -136,7 +144,13 @@ fn show(call: &Value) {
     for key in ["id", "state", "agent", "upstream", "tool", "created_at", "expires_at", "digest"] {
         say(format!("{key:<11} {}", text(call, key)));
     }
-    say(format!("arguments   {}", text(call, "arguments")));
+    match call["redacted_at"].as_str() {
+        Some(at) => say(format!("arguments   erased at {at}, as the retention asks")),
+        None => say(format!("arguments   {}", text(call, "arguments"))),
+    }
+    if let Some(masked @ 1..) = call["masked"].as_u64() {
+        complain(format!("{masked} masked; `placet calls show ID --reveal` shows them, and the log says who looked"));
+    }
     for decision in call["decisions"].as_array().into_iter().flatten() {
         say(format!(
             "{:<11} by {} at {} {}",

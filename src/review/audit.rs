@@ -21,7 +21,7 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 31] = [
+const KINDS: [(&str, &str); 33] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
@@ -41,7 +41,9 @@ const KINDS: [(&str, &str); 31] = [
     ("call.lapsed", "Approval lapsed"),
     ("call.revoked", "Approval withdrawn"),
     ("call.revealed", "Secrets looked at"),
+    ("call.erased", "Contents erased by retention"),
     ("context.read", "State read for reviewers"),
+    ("context.recorded", "State read and recorded"),
     ("method.denied", "Method refused by the policy"),
     ("alarm.", "Alarms"),
     ("session.", "Sign-ins and sign-outs"),

@@ -9,14 +9,15 @@ use super::chrome::html;
 use super::describe::{line, severity, state};
 use super::failure::{Answer, Failure};
 use super::queue::approvals;
+use super::reveal::Secrets;
 use super::rights::{decides, lacks_reviewers, may_see};
-use super::session::{SignedForm, Visitor};
+use super::session::Visitor;
 use super::timeline::names;
-use super::view::call::{Barred, Call, CallPage, Claim, Decision, Masked, OnTimeout, Standing, Trick};
+use super::view::call::{Barred, Call, CallPage, Claim, Decision, Erased, Exact, Masked, OnTimeout, Standing, Trick};
 use super::view::error::Problem;
 use super::view::{Nav, Text, Verdict};
-use crate::approvals::Ineligible;
-use crate::call::{self, Approver, CallId, CallState, Digest, HeldCall};
+use crate::approvals::{Ineligible, Kept};
+use crate::call::{self, Approver, CallId, CallState, Digest, HeldCall, secrets};
 use crate::explain::tree::Reveal;
 use crate::explain::trickery::{self, TrickKind};
 use crate::identity::{Reviewer, Session};
@@ -63,13 +64,6 @@ pub async fn page(
     review.call_page(&session, &call, Shown { prepared, ..Shown::default() }).await
 }
 
-/// `POST /calls/{id}/reveal`: the page with its secrets in clear, once the log knows who looked.
-pub async fn reveal(State(review): State<Review>, Path(id): Path<String>, form: SignedForm) -> Answer {
-    let call = review.visible(&form.session, &id).await?;
-    review.0.store.call_revealed(&call, form.session.reviewer.id).await?;
-    review.call_page(&form.session, &call, Shown { reveal: Reveal::Revealed, ..Shown::default() }).await
-}
-
 /// `GET` of a form's address, as when its answer is loaded again or comes after signing in: the call's page.
 ///
 /// # Errors
@@ -112,15 +106,15 @@ impl Review {
         let submission = &held.submission;
         let everybody = self.0.identity.reviewers().await?;
         let entries = self.0.store.entries_of(submission.id).await?;
-        let text = submission.arguments();
+        let kept = Kept::of(held, &entries);
+        let text = held.arguments();
         let read = arguments::read(text, shown.reveal);
         let name = |id: &call::ReviewerId| {
             let person = everybody.iter().find(|reviewer| reviewer.id == *id);
             Text::new(person.map_or("somebody without an account", |person| &person.name))
         };
-        let exact = masked(text, shown.reveal);
         let revealed = shown.reveal == Reveal::Revealed;
-        let hides = read.secrets > 0 && !revealed;
+        let hidden = if revealed { 0 } else { Secrets::of(held, kept).all() };
         Ok(Call {
             id: submission.id.to_string(),
             standing: self.standing(held, &name, lacks_reviewers(held, &everybody, self.solo())),
@@ -136,16 +130,15 @@ impl Review {
             arguments: read.tree,
             tricks: read.tricks.iter().map(trick).collect(),
             findings: Vec::new(),
-            reads: self.reads(held),
-            masked: hides.then_some(Masked { count: read.secrets, may_reveal: true }),
+            reads: self.reads(held, kept, shown.reveal),
+            reads_untrue: !kept.context,
+            masked: (hidden > 0).then_some(Masked { count: hidden, may_reveal: true }),
             revealed,
-            exact_is_masked: exact != text,
-            exact: Text::new(&exact),
-            bytes: text.len() as u64,
-            arguments_sha256: Digest::of(text.as_bytes()).to_string(),
+            exact: text.map(|text| exact(text, shown.reveal)),
+            erased: held.redacted_at.map(|at| Erased { at: self.time(at), logged: kept.erasure }),
             digest: held.digest.to_string(),
             timeline: self.timeline(&entries, &names(&everybody)),
-            outcome: self.outcome(held, shown.reveal),
+            outcome: self.outcome(held, kept, shown.reveal),
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
             may_find: false,
         })
@@ -215,16 +208,29 @@ impl Review {
             CallState::Executed { at } => Standing::Executed { at: self.time(*at), by: by() },
             CallState::ToolError { at } => Standing::ToolError { at: self.time(*at), by: by() },
             CallState::OutcomeUnknown { at, why } => {
-                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(&sentence(why)) }
+                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(&sentence(&secrets::mask_text(why))) }
             }
             CallState::Lapsed { at } => Standing::Lapsed { at: self.time(*at) },
-            CallState::Revoked { at, why } => Standing::Revoked { at: self.time(*at), why: Text::new(why) },
+            CallState::Revoked { at, why } => {
+                Standing::Revoked { at: self.time(*at), why: Text::new(&secrets::mask_text(why)) }
+            }
         }
     }
 
     /// 409: somebody or something was faster.
     pub(super) fn decided(held: &HeldCall, reason: &str) -> Problem {
         Problem::Decided { call: held.submission.id.to_string(), state: state(&held.state), reason: Text::new(reason) }
+    }
+}
+
+fn exact(text: &str, reveal: Reveal) -> Exact {
+    let shown = masked(text, reveal);
+    let whole = shown == text;
+    Exact {
+        text: Text::new(&shown),
+        masked: !whole,
+        bytes: text.len() as u64,
+        sha256: whole.then(|| Digest::of(text.as_bytes()).to_string()),
     }
 }
 
@@ -247,7 +253,8 @@ fn on_timeout(held: &HeldCall) -> OnTimeout {
 
 fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
     let client = held.submission.client.as_ref();
-    let client = client.map(|client| Claim { label: "Client".into(), words: Some(Text::new(client)) });
+    let client =
+        client.map(|client| Claim { label: "Client".into(), words: Some(Text::new(&secrets::mask_text(client))) });
     let confirmed = confirmed.then(|| Claim { label: "confirmed: true was set by the agent".into(), words: None });
     client.into_iter().chain(confirmed).collect()
 }

@@ -25,6 +25,7 @@ mod outcome;
 mod overview;
 mod policy;
 mod queue;
+mod reveal;
 mod rights;
 mod session;
 mod site;
@@ -96,7 +97,7 @@ pub fn router(review: Review) -> Router {
         .route("/partials/queue", get(queue::partial))
         .route("/calls/{id}", get(call::page))
         .route("/calls/{id}/decision", get(call::back).post(decide::decision))
-        .route("/calls/{id}/reveal", get(call::back).post(call::reveal))
+        .route("/calls/{id}/reveal", get(call::back).post(reveal::page))
         .route("/history", get(history::page))
         .route("/audit", get(audit::page))
         .route("/policy", get(policy::page))
@@ -113,6 +114,7 @@ pub fn router(review: Review) -> Router {
     let api = Router::new()
         .route("/api/v1/calls", get(api::list))
         .route("/api/v1/calls/{id}", get(api::show))
+        .route("/api/v1/calls/{id}/reveal", post(reveal::api))
         .route("/api/v1/calls/{id}/decision", post(api::decision));
     pages
         .merge(api)

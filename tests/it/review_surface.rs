@@ -24,7 +24,7 @@ const READS: [&str; 14] = [
 ];
 
 /// Every address that changes something.
-const WRITES: [&str; 10] = [
+const WRITES: [&str; 11] = [
     "/calls/{id}/decision",
     "/calls/{id}/reveal",
     "/account/password",
@@ -35,6 +35,7 @@ const WRITES: [&str; 10] = [
     "/login",
     "/login/link/plt_link_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "/api/v1/calls/{id}/decision",
+    "/api/v1/calls/{id}/reveal",
 ];
 
 async fn world() -> (Pages, HeldCall, Browser) {

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod audit;
 pub mod call;
+pub mod contents;
 pub mod error;
 pub mod history;
 pub mod login;

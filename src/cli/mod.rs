@@ -45,8 +45,6 @@ enum Command {
     Audit(audit::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
-    /// Read the audit log: export it
-    Audit(audit::Args),
     /// Print every change of every call as it happens
     Watch(watch::Args),
 }
@@ -71,7 +69,6 @@ pub fn main() -> ExitCode {
         Command::Reviewer(args) => reviewer::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Calls(args) => calls::run(args),
-        Command::Audit(args) => audit::run(&args),
         Command::Watch(args) => watch::run(args),
     };
     exit.into()

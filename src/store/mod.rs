@@ -16,8 +16,8 @@ mod outbox;
 mod people;
 mod retention;
 mod row;
-mod tree;
 mod snapshot;
+mod tree;
 mod visible;
 mod writer;
 

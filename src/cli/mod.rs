@@ -41,7 +41,7 @@ enum Command {
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
     Reviewer(reviewer::Args),
-    /// Sign the log, replace its key
+    /// Sign the audit log, replace its key; export, verify and prove it
     Audit(audit::Args),
     /// Review calls from a terminal
     Calls(calls::Args),

@@ -137,6 +137,7 @@ impl Review {
             exact: text.map(|text| exact(text, shown.reveal)),
             erased: held.redacted_at.map(|at| Erased { at: self.time(at), logged: kept.erasure }),
             digest: held.digest.to_string(),
+            receipted: self.0.store.is_signed(submission.id).await?,
             timeline: self.timeline(&entries, &names(&everybody)),
             outcome: self.outcome(held, kept, shown.reveal),
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),

@@ -25,6 +25,7 @@ mod outcome;
 mod overview;
 mod policy;
 mod queue;
+mod receipt;
 mod reveal;
 mod rights;
 mod session;
@@ -98,6 +99,7 @@ pub fn router(review: Review) -> Router {
         .route("/calls/{id}", get(call::page))
         .route("/calls/{id}/decision", get(call::back).post(decide::decision))
         .route("/calls/{id}/reveal", get(call::back).post(reveal::page))
+        .route("/calls/{id}/receipt", get(receipt::download))
         .route("/history", get(history::page))
         .route("/audit", get(audit::page))
         .route("/policy", get(policy::page))

@@ -14,6 +14,7 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+mod receipt;
 mod retention;
 mod row;
 mod snapshot;
@@ -38,6 +39,7 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
+pub use receipt::Receipted;
 pub use snapshot::{ExportFilter, Snapshot};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;

@@ -1,7 +1,7 @@
 //! A read-only look at the database of a data folder, beside a running service or without one: what the log is
 //! exported, verified and proved from. It takes no lock, brings no schema up to date and writes nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -16,6 +16,7 @@ use crate::call::{CallId, Millis};
 #[derive(Debug)]
 pub struct Snapshot {
     pub(super) connection: SqliteConnection,
+    pub(super) folder: PathBuf,
 }
 
 /// Which entries are exported; a field that is `None` does not filter.
@@ -65,12 +66,12 @@ impl Snapshot {
             .busy_timeout(Duration::from_secs(5))
             .pragma("trusted_schema", "OFF")
             .pragma("query_only", "ON");
-        let mut snapshot = match Self::connect(&options).await {
+        let mut snapshot = match Self::connect(folder, &options).await {
             Ok(snapshot) => snapshot,
             // A copy on a medium that takes no writes: SQLite cannot put its side files there, and needs none if
             // nothing of the database stands in them.
             Err(_) if !has_content(&folder.join("placet.db-wal")) => {
-                Self::connect(&options.immutable(true)).await.map_err(|error| unreadable(folder, &error))?
+                Self::connect(folder, &options.immutable(true)).await.map_err(|error| unreadable(folder, &error))?
             }
             Err(error) => return Err(unreadable(folder, &error)),
         };
@@ -87,11 +88,11 @@ impl Snapshot {
         }
     }
 
-    async fn connect(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+    async fn connect(folder: &Path, options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = options.connect().await?;
         // Opening reads nothing; the first query shows whether it can be read.
         sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
-        Ok(Self { connection })
+        Ok(Self { connection, folder: folder.to_owned() })
     }
 
     /// From here on every read sees the database as it stands now.
@@ -203,16 +204,6 @@ impl Snapshot {
         rows.iter().map(entry).collect()
     }
 
-    /// Every entry about one call, in order.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn entries_of(&mut self, call: CallId) -> Result<Vec<Row>, StoreError> {
-        let sql = format!("SELECT {ENTRY} FROM entries e WHERE e.call_id = $1 ORDER BY e.seq");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(call.to_string());
-        query.fetch_all(&mut self.connection).await?.iter().map(entry).collect()
-    }
-
     /// Everybody who ever had an account: id and address.
     ///
     /// # Errors
@@ -241,6 +232,13 @@ const HELD_AT: &str =
 /// Fixed words as a list in SQL.
 fn listed(words: &[&str]) -> String {
     words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// Every entry about one call, in order.
+pub(super) async fn entries_of(connection: &mut SqliteConnection, call: CallId) -> Result<Vec<Row>, StoreError> {
+    let sql = format!("SELECT {ENTRY} FROM entries e WHERE e.call_id = $1 ORDER BY e.seq");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(call.to_string());
+    query.fetch_all(connection).await?.iter().map(entry).collect()
 }
 
 pub(super) fn entry(row: &SqliteRow) -> Result<Row, StoreError> {

@@ -6,12 +6,13 @@ use reqwest::{Method, StatusCode};
 use crate::support::pages::{Browser, Pages, header};
 
 /// Every address that is read, `{id}` standing for a call.
-const READS: [&str; 14] = [
+const READS: [&str; 15] = [
     "/",
     "/partials/queue",
     "/calls/{id}",
     "/calls/{id}?prepare=approve",
     "/calls/{id}?prepare=reject",
+    "/calls/{id}/receipt",
     "/history",
     "/audit",
     "/account",

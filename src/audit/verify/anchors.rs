@@ -14,6 +14,8 @@ pub struct Kept {
     pub note: String,
     /// Where it stands, for people.
     pub place: String,
+    /// Which check it belongs to: one that stands beside the database is no anchor.
+    pub check: Check,
 }
 
 /// What was kept elsewhere, by size.
@@ -23,6 +25,17 @@ pub struct Anchors {
 }
 
 impl Anchors {
+    /// Reads the note that a data folder has beside its database, if it can be read: it finds out who puts an older
+    /// database back, or cuts this one, and forgets the file.
+    pub fn beside(&mut self, name: &str, text: &str) {
+        for (line, note) in notes(text) {
+            if let Ok(Checkpoint { size, .. }) = text_of(&note) {
+                self.kept.push(Kept { size, note, place: format!("{name}:{line}"), check: Check::Tree });
+            }
+        }
+        self.kept.sort_by_key(|kept| kept.size);
+    }
+
     /// Reads a file of notes, one after another; empty lines between them are nothing. `name` is the file's, for
     /// people. What cannot be read makes the answer incomplete: it is no evidence for or against.
     pub fn read(&mut self, name: &str, text: &str, report: &mut Report) {
@@ -33,7 +46,7 @@ impl Anchors {
         for (line, note) in notes {
             let place = format!("{name}:{line}");
             match text_of(&note) {
-                Ok(Checkpoint { size, .. }) => self.kept.push(Kept { size, note, place }),
+                Ok(Checkpoint { size, .. }) => self.kept.push(Kept { size, note, place, check: Check::Anchors }),
                 Err(error) => report.unknown(Check::Anchors, format!("what stands at {place} cannot be read: {error}")),
             }
         }

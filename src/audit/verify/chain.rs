@@ -197,7 +197,7 @@ impl Chain {
         while let Some(kept) = self.kept.pop_front_if(|kept| kept.size <= size) {
             match self.open(&kept.note) {
                 Ok(claim) => self.compare_kept(&kept, &claim, size, &root, report),
-                Err(error) => report.unknown(Check::Anchors, refusal(&kept.place, &error)),
+                Err(error) => report.unknown(kept.check, refusal(&kept.place, &error)),
             }
         }
         while let Some(stored) = self.stored.pop_front_if(|stored| stored.size <= signed(size)) {
@@ -209,9 +209,16 @@ impl Chain {
 
     fn compare_kept(&mut self, kept: &Kept, claim: &Checkpoint, size: u64, root: &Digest, report: &mut Report) {
         if claim.size == size && !self.gap && claim.root.matches(root) {
-            report.right(Check::Anchors, 1);
-            self.good_kept = size;
+            if kept.check == Check::Anchors {
+                report.right(Check::Anchors, 1);
+                self.good_kept = size;
+            } else {
+                self.good_stored = size;
+            }
             self.keys.append(&mut self.named);
+        } else if kept.check == Check::Tree {
+            let failed = std::mem::replace(&mut self.stored_failed, true);
+            mismatch(Check::Tree, &kept.place, claim, self.good_stored.max(self.good_kept), failed, report);
         } else {
             let failed = std::mem::replace(&mut self.kept_failed, true);
             mismatch(Check::Anchors, &kept.place, claim, self.good_kept, failed, report);
@@ -294,8 +301,8 @@ impl Chain {
         let mut unopened = Vec::new();
         for kept in &self.kept {
             match self.open(&kept.note) {
-                Ok(claim) => gone(Check::Anchors, &kept.place, claim.size),
-                Err(error) => unopened.push(refusal(&kept.place, &error)),
+                Ok(claim) => gone(kept.check, &kept.place, claim.size),
+                Err(error) => unopened.push((kept.check, refusal(&kept.place, &error))),
             }
         }
         let ahead = std::mem::take(&mut self.stored);
@@ -307,7 +314,7 @@ impl Chain {
             );
             report.wrong(Finding { check: Check::Tree, seq: Some(last + 1), until: None, call: None, text });
         }
-        unopened.into_iter().for_each(|why| report.unknown(Check::Anchors, why));
+        unopened.into_iter().for_each(|(check, why)| report.unknown(check, why));
         if self.checkpoints == 0 {
             let why = "the log has no checkpoint: nothing signed says what it was; a running Placet makes one within \
                        seconds of an entry";

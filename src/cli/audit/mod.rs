@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod export;
+mod receipt;
 mod rotate;
 mod verify;
 
@@ -27,8 +28,12 @@ pub struct Args {
 enum Command {
     /// Sign the log as it is and print the note, which `audit verify --anchor` takes
     Checkpoint,
+    /// Say whether a receipt holds, without the log
+    CheckReceipt(receipt::Check),
     /// Print the log, or a part of it, for other programs
     Export(export::Args),
+    /// Print a call's receipt: what the log tells of it, which anybody can check without the log
+    Proof(receipt::Make),
     /// Replace the key that signs the log; the log says so
     RotateKey(rotate::Args),
     /// Say whether the log is what was written, and the database what the log says
@@ -91,6 +96,8 @@ pub fn run(args: Args) -> Exit {
         Command::RotateKey(lost) => {
             args.which.load().map_or_else(|exit| exit, |config| rotate::run(&config, &lost, args.which.json))
         }
+        Command::CheckReceipt(check) => reading(async { receipt::check(&args.which, &check) }),
+        Command::Proof(make) => reading(receipt::make(&args.which, &make)),
         Command::Export(export) => reading(export::run(&args.which, &export)),
         Command::Verify(verify) => reading(verify::run(&args.which, &verify)),
     }

@@ -40,7 +40,11 @@ pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
     let mut snapshot = args.place.open(which).await?;
     let mut report = Report::default();
     let keys = keys(&folder, args.key.as_deref(), &mut report);
+    // Read before the database is looked at, so that none of them can speak of entries that came later.
     let mut anchors = Anchors::default();
+    if let Ok(text) = std::fs::read_to_string(folder.join("audit.checkpoint")) {
+        anchors.beside("audit.checkpoint beside the database", &text);
+    }
     for file in &args.anchors {
         let name = file.display().to_string();
         match std::fs::read_to_string(file) {

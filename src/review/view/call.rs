@@ -68,6 +68,8 @@ pub struct Call {
     pub digest: String,
     /// What happened, oldest first.
     pub timeline: Vec<Event>,
+    /// A signed checkpoint covers all that happened, so that `/calls/{id}/receipt` has something to give.
+    pub receipted: bool,
     /// What came back, where the call was sent.
     pub outcome: Option<Outcome>,
     /// The form; `Some` exactly while the call is pending. It posts to `/calls/{id}/decision` with

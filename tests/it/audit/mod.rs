@@ -1,6 +1,10 @@
 //! The log as auditors use it: exported, verified, proved, attacked.
 
+mod attacks;
 mod export;
+mod forged;
+mod receipt;
+mod verify;
 
 use std::path::Path;
 use std::time::Duration;

@@ -169,8 +169,12 @@ async fn grow(forged: &Forged) {
 async fn a_changed_row_is_named() {
     let run = Run::new().await;
     let bench = &run.bench;
-    let attacks: [(&str, &str); 22] = [
-        ("UPDATE calls SET state = 'approved' WHERE state = 'pending'", "it is approved in the database and pending"),
+    let attacks: [(&str, &str); 23] = [
+        ("UPDATE calls SET state = 'approved' WHERE state = 'pending'", "unusable approved_by"),
+        (
+            "UPDATE calls SET state = 'approved', approved_by = 'policy', approved_at = 1, usable_until = 2 WHERE state = 'pending'",
+            "it is approved in the database and pending",
+        ),
         ("UPDATE calls SET state = 'executed' WHERE state = 'rejected'", "it is executed in the database and rejected"),
         ("DELETE FROM calls WHERE state = 'rejected'", "its row was deleted"),
         (
@@ -206,15 +210,18 @@ async fn a_changed_row_is_named() {
             "a row of votes belongs to the call",
         ),
     ];
+    let mut missed = Vec::new();
     for (sql, says) in attacks {
         let forged = Forged::copy(bench).await;
         forged.change(sql);
         let (code, answer) = forged.verify(&[]).await;
         let findings = answer["findings"].as_array().unwrap();
-        assert_eq!((code, answer["verdict"].as_str()), (1, Some("tampered")), "{sql}");
         let found = findings.iter().any(|finding| finding["text"].as_str().unwrap().contains(says));
-        assert!(found, "{sql}: {findings:?}");
+        if code != 1 || !found {
+            missed.push(format!("{sql}: exit code {code}, {findings:?}"));
+        }
     }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use placet::audit::Entry;
+use placet::clock::Entropy;
 use placet::notary::Notary;
 use serde_json::Value;
 
@@ -83,7 +84,8 @@ async fn a_changed_key_is_followed_from_the_one_that_was_kept() {
     }
     // Another log's key is not.
     let other = Bench::new().await;
-    let _notary = signed(&other).await;
+    let (theirs, _) = Notary::open(other.store.clone(), &Entropy::seeded(77)).await.unwrap();
+    theirs.checkpoint().await.unwrap();
     let key = other.folder.path().join("audit.pub");
     let said = audit(&bench, &["verify", "--key", key.to_str().unwrap()]).await;
     assert!(said.code == 1 && said.out.contains("does not open"), "{} {}", said.out, said.err);

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 
 use super::{StoreError, open};
 use crate::audit::Row;
+use crate::audit::note::VerifyingKey;
 use crate::audit::trace::{ENDS, STEPS};
 use crate::call::{CallId, Millis};
 
@@ -93,6 +94,13 @@ impl Snapshot {
         // Opening reads nothing; the first query shows whether it can be read.
         sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
         Ok(Self { connection, folder: folder.to_owned() })
+    }
+
+    /// The log's name, by the public keys beside the database; `None` where there are none yet.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let keys = std::fs::read_to_string(self.folder.join("audit.pub")).ok()?;
+        Some(VerifyingKey::parse_all(&keys).ok()?.first()?.name().to_owned())
     }
 
     /// From here on every read sees the database as it stands now.

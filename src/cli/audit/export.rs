@@ -160,7 +160,7 @@ async fn write(
     // What is written while the export runs is not in it.
     let last = snapshot.last().await?;
     let (mut after, mut lines) = (0, 0);
-    let mut trace = Trace::new("placet");
+    let mut trace = Trace::new(snapshot.origin().unwrap_or_else(|| "placet".to_owned()));
     let line = |row: &Row, trace: &mut Trace| match args.format {
         Format::Jsonl => export::jsonl(row),
         Format::Csv => export::csv(row, row.reviewer.as_ref().and_then(|id| addresses.get(id)).map(String::as_str)),

@@ -116,6 +116,7 @@ fn migrations() -> Vec<Migration> {
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
         (7, "redaction", include_str!("../../migrations/0007_redaction.sql")),
+        (10, "findings", include_str!("../../migrations/0010_findings.sql")),
     ];
     files
         .map(|(version, name, sql)| {

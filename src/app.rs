@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
@@ -29,6 +30,9 @@ use crate::review::{self, Review, Site};
 use crate::store::{HoldLimits, Store};
 use crate::tasks;
 use crate::telemetry::Metrics;
+
+/// So many calls of unknown outcome may be read about at once: people press buttons twice.
+const READINGS: usize = 4;
 
 /// What a process brings along, so that a test can bring its own.
 #[derive(Debug)]
@@ -111,6 +115,8 @@ impl App {
         let overview = Arc::new(Whole {
             policy: Arc::clone(&policy),
             upstreams: upstreams.clone(),
+            gateway: gateway.clone(),
+            readings: Semaphore::new(READINGS),
             store: store.clone(),
             reached: config.upstreams.iter().map(|upstream| (upstream.name.clone(), reached(upstream))).collect(),
             mails: mailer.is_some(),

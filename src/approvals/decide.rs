@@ -9,7 +9,7 @@ use crate::store::{ApprovalProof, CallChange, NotChanged, Scene, StoreError};
 use crate::telemetry;
 
 /// Longest reason, in bytes.
-const LONGEST_REASON: usize = 4000;
+pub(super) const LONGEST_REASON: usize = 4000;
 
 /// Where a verdict came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,27 +81,27 @@ fn is_committed(kept: Option<Digest>, logged: Option<String>, salted: bool) -> b
 }
 
 impl Approvals {
-    /// Whether the answer kept of an ended call may be told: it is the one that was recorded. Where it is not, the log
-    /// gets an alarm, once.
+    /// Whether what is kept of an ended call may be told: its answer is the one that was recorded, its finding was
+    /// recorded here. Where not, the log gets an alarm, once.
     ///
     /// # Errors
     /// The database does not answer, or does not take the alarm.
     pub async fn vouches_for(&self, call: &HeldCall) -> Result<bool, StoreError> {
-        if !matches!(call.state, CallState::Executed { .. } | CallState::ToolError { .. }) {
-            return Ok(true);
-        }
+        let (alarm, what) = match call.state {
+            CallState::Executed { .. } | CallState::ToolError { .. } => ("alarm.result_tampered", "answer"),
+            CallState::OutcomeUnknown { .. } if self.is_genuine_finding(call) => return Ok(true),
+            CallState::OutcomeUnknown { .. } => ("alarm.finding_tampered", "finding"),
+            _ => return Ok(true),
+        };
         let log = self.0.store.entries_of(call.submission.id).await?;
-        if answer_is_as_logged(call, &log) {
+        if what == "answer" && answer_is_as_logged(call, &log) {
             return Ok(true);
         }
-        if !log.iter().any(|entry| entry.kind == ALARM) {
-            tracing::error!(call = %call.submission.id, "ALARM: the kept answer is not the one that was recorded");
-            let why = "the kept answer is not the one that was recorded; the database may have been changed by hand";
-            self.0.store.append(entry_of(call, ALARM).with("why", why)).await?;
+        if !log.iter().any(|entry| entry.kind == alarm) {
+            let why = format!("the kept {what} is not what was recorded; the database may have been changed by hand");
+            tracing::error!(call = %call.submission.id, why, "ALARM: what is kept of a call was changed");
+            self.0.store.append(entry_of(call, alarm).with("why", why)).await?;
         }
         Ok(false)
     }
 }
-
-/// The kind of the entry that says so.
-const ALARM: &str = "alarm.result_tampered";

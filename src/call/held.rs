@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentId, AgentName, CallId, CallState, Digest, DigestParts, Email, Millis, Requirement, ToolName, UpstreamName,
-    salted::Salt,
+    AgentId, AgentName, CallId, CallState, Digest, DigestParts, Email, Millis, Requirement, StoredFinding, ToolName,
+    UpstreamName, salted::Salt,
 };
 
 /// The two eras of the protocol that one endpoint serves.
@@ -138,6 +138,8 @@ pub struct HeldCall {
     pub held_mac: Option<Digest>,
     /// Proves the approval, as each vote's own proves the vote.
     pub approval_mac: Option<Digest>,
+    /// What a person found out, where the outcome was unknown.
+    pub finding: Option<StoredFinding>,
     /// When retention erased the parameters, headers, nonce, reads and answer, and what recognises the same call. The
     /// submission has them empty then, so that its digest is no longer the stored one: such a call cannot run.
     pub redacted_at: Option<Millis>,

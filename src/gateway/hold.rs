@@ -245,6 +245,7 @@ impl Waiting {
 async fn ended(context: &Context, to: &To, call: &HeldCall, asked_at: Millis) -> String {
     match context.gateway.approvals().vouches_for(call).await {
         Ok(true) => to.ended(call, asked_at),
+        Ok(false) if call.finding.is_some() => to.ended(&HeldCall { finding: None, ..call.clone() }, asked_at),
         Ok(false) => to.untrue(call),
         Err(error) => {
             tracing::error!(call = %call.submission.id, %error, "a kept answer could not be compared with the log");

@@ -61,6 +61,7 @@ fn call(state: CallState) -> HeldCall {
         changed_at: NOW,
         held_mac: None,
         approval_mac: None,
+        finding: None,
         redacted_at: None,
     }
 }

@@ -125,7 +125,7 @@ pub async fn decision(
 
 impl Review {
     /// A call as the interface writes it, secrets masked.
-    async fn call_value(&self, call: &HeldCall) -> Result<Value, Failure> {
+    pub(super) async fn call_value(&self, call: &HeldCall) -> Result<Value, Failure> {
         let kept = Kept::of(call, &self.0.store.entries_of(call.submission.id).await?);
         Ok(call_json(call, kept, Reveal::Masked))
     }
@@ -170,6 +170,15 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "expires_at": iso(held.expires_at),
         "decided_at": decided_at(held).map(iso),
         "decisions": decisions,
+        "finding": held.finding.as_ref().map(|stored| {
+            let finding = &stored.finding;
+            json!({
+                "ran": finding.ran,
+                "by": stored.by_email,
+                "at": iso(finding.at),
+                "reason": secrets::mask_text(&finding.reason),
+            })
+        }),
         "approvals_needed": submission.requirement.quorum.approvals(),
         "verdict": { "severity": severity(&submission.requirement).slug(), "line": line(held) },
         "findings": [],

@@ -21,7 +21,7 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 33] = [
+const KINDS: [(&str, &str); 34] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
@@ -38,6 +38,7 @@ const KINDS: [(&str, &str); 33] = [
     ("call.executed", "Call executed"),
     ("call.tool_error", "Tool error"),
     ("call.outcome_unknown", "Outcome unknown"),
+    ("call.finding", "Unknown outcome found out"),
     ("call.lapsed", "Approval lapsed"),
     ("call.revoked", "Approval withdrawn"),
     ("call.revealed", "Secrets looked at"),

@@ -15,9 +15,10 @@ use super::session::Visitor;
 use super::timeline::names;
 use super::view::call::{Barred, Call, CallPage, Claim, Decision, Erased, Exact, Masked, OnTimeout, Standing, Trick};
 use super::view::error::Problem;
+use super::view::unknown::Unknown;
 use super::view::{Nav, Text, Verdict};
 use crate::approvals::{Ineligible, Kept};
-use crate::call::{self, Approver, CallId, CallState, Digest, HeldCall, secrets};
+use crate::call::{self, Approver, CallId, CallState, ContextResult, Digest, HeldCall, secrets};
 use crate::explain::tree::Reveal;
 use crate::explain::trickery::{self, TrickKind};
 use crate::identity::{Reviewer, Session};
@@ -40,11 +41,13 @@ pub struct Shown {
     pub error: Option<String>,
     /// The reason typed then.
     pub reason: String,
+    /// What was read about a call of unknown outcome just now.
+    pub now: Vec<ContextResult>,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { prepared: None, reveal: Reveal::Masked, error: None, reason: String::new() }
+        Self { prepared: None, reveal: Reveal::Masked, error: None, reason: String::new(), now: Vec::new() }
     }
 }
 
@@ -115,9 +118,12 @@ impl Review {
         };
         let revealed = shown.reveal == Reveal::Revealed;
         let hidden = if revealed { 0 } else { Secrets::of(held, kept).all() };
+        let unknown = |why: &str| self.unknown(session, held, why, &entries, &name, &shown);
+        let lacking = lacks_reviewers(held, &everybody, self.solo());
+        let standing = self.standing(held, &name, lacking, &unknown);
         Ok(Call {
             id: submission.id.to_string(),
-            standing: self.standing(held, &name, lacks_reviewers(held, &everybody, self.solo())),
+            standing,
             severity: severity(&submission.requirement),
             line: Text::new(&line(held)),
             agent: Text::new(submission.agent.name.as_str()),
@@ -141,7 +147,6 @@ impl Review {
             timeline: self.timeline(&entries, &names(&everybody)),
             outcome: self.outcome(held, kept, shown.reveal),
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
-            may_find: false,
         })
     }
 
@@ -175,12 +180,14 @@ impl Review {
         }
     }
 
-    fn standing(&self, held: &HeldCall, name: &dyn Fn(&call::ReviewerId) -> Text, without_reviewer: bool) -> Standing {
-        let by = || -> Vec<Text> {
-            let approved = held.votes.iter().filter(|stored| stored.vote.verdict == call::Verdict::Approve);
-            let people: Vec<_> = approved.map(|stored| name(&stored.vote.by)).collect();
-            if people.is_empty() { vec![Text::new("the policy")] } else { people }
-        };
+    fn standing(
+        &self,
+        held: &HeldCall,
+        name: &dyn Fn(&call::ReviewerId) -> Text,
+        without_reviewer: bool,
+        unknown: &dyn Fn(&str) -> Unknown,
+    ) -> Standing {
+        let by = || approvers(held, name);
         match &held.state {
             CallState::Pending { expires_at, .. } => Standing::Pending {
                 expires: self.time(*expires_at),
@@ -208,9 +215,7 @@ impl Review {
             CallState::Releasing { at, .. } => Standing::Releasing { since: self.time(*at) },
             CallState::Executed { at } => Standing::Executed { at: self.time(*at), by: by() },
             CallState::ToolError { at } => Standing::ToolError { at: self.time(*at), by: by() },
-            CallState::OutcomeUnknown { at, why } => {
-                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(&sentence(&secrets::mask_text(why))) }
-            }
+            CallState::OutcomeUnknown { why, .. } => Standing::OutcomeUnknown(Box::new(unknown(why))),
             CallState::Lapsed { at } => Standing::Lapsed { at: self.time(*at) },
             CallState::Revoked { at, why } => {
                 Standing::Revoked { at: self.time(*at), why: Text::new(&secrets::mask_text(why)) }
@@ -222,6 +227,13 @@ impl Review {
     pub(super) fn decided(held: &HeldCall, reason: &str) -> Problem {
         Problem::Decided { call: held.submission.id.to_string(), state: state(&held.state), reason: Text::new(reason) }
     }
+}
+
+/// Who approved, in order; the policy where nobody did.
+pub fn approvers(held: &HeldCall, name: &dyn Fn(&call::ReviewerId) -> Text) -> Vec<Text> {
+    let approved = held.votes.iter().filter(|stored| stored.vote.verdict == call::Verdict::Approve);
+    let people: Vec<_> = approved.map(|stored| name(&stored.vote.by)).collect();
+    if people.is_empty() { vec![Text::new("the policy")] } else { people }
 }
 
 fn exact(text: &str, reveal: Reveal) -> Exact {
@@ -236,7 +248,7 @@ fn exact(text: &str, reveal: Reveal) -> Exact {
 }
 
 /// A reason as the log has it, "the upstream went away", as a sentence.
-fn sentence(why: &str) -> String {
+pub fn sentence(why: &str) -> String {
     let mut rest = why.chars();
     let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if why.ends_with(['.', '!', '?']) || why.is_empty() { "" } else { "." };

@@ -10,7 +10,7 @@ use super::next::query_value;
 use super::rights::sight;
 use super::session::Visitor;
 use super::timeline::{Names, names};
-use super::view::history::{HistoryFilter, HistoryPage, HistoryRow};
+use super::view::history::{FindingWord, HistoryFilter, HistoryPage, HistoryRow};
 use super::view::{Nav, Paging, State as Standing, Text};
 use crate::call::{Approver, CallId, CallState, HeldCall};
 use crate::store::CallFilter;
@@ -74,6 +74,15 @@ fn address(asked: &Asked, after: Option<CallId>) -> String {
     if query.is_empty() { "/history".to_owned() } else { format!("/history?{}", query.join("&")) }
 }
 
+fn finding(call: &HeldCall) -> Option<FindingWord> {
+    let unknown = matches!(call.state, CallState::OutcomeUnknown { .. });
+    unknown.then(|| match &call.finding {
+        None => FindingWord::Nobody,
+        Some(stored) if stored.finding.ran => FindingWord::Ran,
+        Some(_) => FindingWord::DidNotRun,
+    })
+}
+
 impl Review {
     fn row(&self, call: &HeldCall, names: &Names) -> HistoryRow {
         let submission = &call.submission;
@@ -91,6 +100,7 @@ impl Review {
             created: self.time(submission.created_at),
             decided_by: if by_policy { Some(Text::new("the policy")) } else { person.map(|name| Text::new(name)) },
             decided: last.map(|vote| self.time(vote.at)),
+            finding: finding(call),
         }
     }
 

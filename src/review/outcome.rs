@@ -96,7 +96,7 @@ impl Review {
         }
     }
 
-    fn context_read(&self, result: &ContextResult, reveal: Reveal) -> Read {
+    pub(super) fn context_read(&self, result: &ContextResult, reveal: Reveal) -> Read {
         let answer = match &result.result {
             Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
             Ok(text) => match read(text, reveal) {

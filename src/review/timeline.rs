@@ -69,6 +69,11 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "call.outcome_unknown" => told(EventKind::Alarm, None, "Nobody knows whether the call ran", why),
         "call.lapsed" => told(EventKind::Stopped, None, "The approval ran out before the caller came back", None),
         "call.revoked" => told(EventKind::Stopped, None, "The approval was withdrawn", why),
+        "call.finding" => {
+            let ran = body["detail"]["ran"].as_bool() == Some(true);
+            let found = if ran { "found out that it ran" } else { "found out that it did not run" };
+            told(if ran { EventKind::Done } else { EventKind::Stopped }, person, found, detail("reason"))
+        }
         "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
         "call.erased" => {
             told(EventKind::Plain, None, "What was sent and what came back was erased, as the retention asks", None)
@@ -82,6 +87,9 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
             told(EventKind::Alarm, None, "ALARM: what is stored is not what was approved; it did not run", why)
         }
         "context.recorded" => told(EventKind::Plain, None, "What was read for the reviewers was recorded", None),
+        "alarm.finding_tampered" => {
+            told(EventKind::Alarm, None, "ALARM: the stored finding was not recorded here; it counts for nothing", why)
+        }
         "alarm.result_tampered" => told(
             EventKind::Alarm,
             None,

@@ -95,8 +95,8 @@ pub enum NotChanged<R> {
 }
 
 impl Store {
-    /// Holds a call, or joins the same call that is here already. `make` builds the submission for this moment, and its
-    /// proof.
+    /// Holds a call, or joins the same call that is here already, if the latest one `answers` for a new one at this
+    /// moment. `make` builds the submission for this moment, and its proof.
     ///
     /// # Errors
     /// The database did not take it: nothing is held.
@@ -105,9 +105,10 @@ impl Store {
         agent: AgentId,
         same_call: Digest,
         limits: HoldLimits,
+        answers: impl Fn(&HeldCall, Millis) -> bool + Send + 'static,
         make: impl FnOnce(Millis) -> Result<(Submission, HoldProof), StoreError> + Send + 'static,
     ) -> Result<Result<Holding, HoldRefused>, StoreError> {
-        self.write("hold", move |tx| Box::pin(hold(tx, agent, same_call, limits, make))).await
+        self.write("hold", move |tx| Box::pin(hold(tx, agent, same_call, limits, answers, make))).await
     }
 
     /// Makes one step of one call: `decide` sees what is committed, at the moment of the write, and answers with the
@@ -201,10 +202,11 @@ async fn hold(
     agent: AgentId,
     same_call: Digest,
     limits: HoldLimits,
+    answers: impl Fn(&HeldCall, Millis) -> bool,
     make: impl FnOnce(Millis) -> Result<(Submission, HoldProof), StoreError>,
 ) -> Result<Result<Holding, HoldRefused>, StoreError> {
     let now = tx.now();
-    if let Some(call) = same(tx, same_call, limits).await? {
+    if let Some(call) = latest(tx, same_call).await?.filter(|call| answers(call, now)) {
         return Ok(Ok(Holding::Joined(Box::new(call))));
     }
     let hour_ago = now.before(Duration::from_secs(3600));
@@ -240,26 +242,15 @@ async fn hold(
     Ok(Ok(Holding::New(Box::new(held))))
 }
 
-/// The latest same call, if it still answers for a new one.
-async fn same(tx: &mut Tx<'_>, same_call: Digest, limits: HoldLimits) -> Result<Option<HeldCall>, StoreError> {
+/// The latest same call.
+async fn latest(tx: &mut Tx<'_>, same_call: Digest) -> Result<Option<HeldCall>, StoreError> {
     let sql = "SELECT id FROM calls WHERE same_call = $1 ORDER BY changed_at DESC, id DESC LIMIT 1";
     let id: Option<String> =
         sqlx::query_scalar(sql).bind(same_call.to_string()).fetch_optional(tx.connection()).await?;
-    let Some(id) = id.and_then(|id| id.parse().ok()) else { return Ok(None) };
-    let now = tx.now();
-    let fresh = |call: &HeldCall, ttl| now < call.changed_at.after(ttl);
-    Ok(load(tx, id).await?.filter(|call| match call.state {
-        CallState::Pending { .. }
-        | CallState::Approved { .. }
-        | CallState::Releasing { .. }
-        | CallState::OutcomeUnknown { .. } => true,
-        CallState::Executed { .. } | CallState::ToolError { .. } => fresh(call, limits.result_ttl),
-        CallState::Rejected { .. } => fresh(call, limits.rejection_ttl),
-        CallState::Expired { .. }
-        | CallState::Cancelled { .. }
-        | CallState::Lapsed { .. }
-        | CallState::Revoked { .. } => false,
-    }))
+    match id.and_then(|id| id.parse().ok()) {
+        Some(id) => load(tx, id).await,
+        None => Ok(None),
+    }
 }
 
 async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest, proof: HoldProof) -> Result<(), StoreError> {

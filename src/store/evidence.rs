@@ -72,6 +72,7 @@ impl Snapshot {
         let mut found = Vec::new();
         for (table, sql) in [
             ("votes", "SELECT call_id FROM votes WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
+            ("findings", "SELECT call_id FROM findings WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
             ("call_params", "SELECT call_id FROM call_params WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
             ("call_answers", "SELECT call_id FROM call_answers WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
         ] {

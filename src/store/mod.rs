@@ -9,6 +9,7 @@ mod calls;
 mod calls_read;
 mod checkpoints;
 mod evidence;
+mod findings;
 mod identity;
 mod log;
 mod open;
@@ -32,6 +33,7 @@ use sqlx::SqlitePool;
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
+pub use findings::{FindingScene, Unfound};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
     SignIn,

@@ -120,6 +120,7 @@ fn migrations() -> Vec<Migration> {
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
         (6, "checkpoints", include_str!("../../migrations/0006_checkpoints.sql")),
         (7, "redaction", include_str!("../../migrations/0007_redaction.sql")),
+        (10, "findings", include_str!("../../migrations/0010_findings.sql")),
     ];
     files
         .map(|(version, name, sql)| {

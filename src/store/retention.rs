@@ -22,7 +22,7 @@ struct Old {
 impl Store {
     /// Erases parameters, headers, reads and answers of calls that ended at least `keep` ago, the oldest `most` of them,
     /// and writes an entry about each. Open calls are never touched, nor is one of which nobody knows whether it ran:
-    /// whoever finds out needs its arguments. Answers how many were erased.
+    /// whoever finds out needs its arguments, and its time begins with what they found. Answers how many were erased.
     ///
     /// # Errors
     /// The database did not take it: nothing of this batch was erased.
@@ -87,7 +87,8 @@ async fn erase(tx: &mut Tx<'_>, keep: Duration, most: u32) -> Result<usize, Stor
 async fn old(tx: &mut Tx<'_>, before: Millis, most: u32) -> Result<Vec<Old>, StoreError> {
     let sql = "SELECT id, agent_name, upstream, tool, digest FROM calls
                WHERE redacted_at IS NULL AND state NOT IN ('pending', 'approved', 'releasing') AND changed_at <= $1
-                 AND state <> 'outcome_unknown'
+                 AND (state <> 'outcome_unknown' OR EXISTS
+                      (SELECT 1 FROM findings WHERE call_id = calls.id AND findings.at <= $1))
                ORDER BY changed_at LIMIT $2";
     let rows = sqlx::query(sql).bind(before.0).bind(most).fetch_all(tx.connection()).await?;
     // A damaged row keeps no other call's arguments here.

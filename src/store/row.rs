@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use super::StoreError;
 use crate::call::salted::Salt;
 use crate::call::{
-    Answer, Approver, CallState, Caller, Digest, HeldCall, Millis, Requirement, StoredVote, Submission, Verdict, Vote,
+    Answer, Approver, CallState, Caller, Digest, Email, Finding, HeldCall, Millis, Requirement, ReviewerId,
+    StoredFinding, StoredVote, Submission, Verdict, Vote,
 };
 
 /// Every column of a call, its parameters, votes and answer, in one row; what follows chooses the rows.
@@ -16,7 +17,9 @@ macro_rules! select_calls {
         concat!(
             "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, a.salt AS answer_salt, a.recorded_at AS answered_at, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
-            "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes ",
+            "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes, ",
+            "(SELECT json_array(f.ran, f.reviewer_id, f.email, f.at, f.reason, f.mac) FROM findings f ",
+            "WHERE f.call_id = c.id) AS finding ",
             "FROM calls c LEFT JOIN call_params p ON p.call_id = c.id LEFT JOIN call_answers a ON a.call_id = c.id ",
             $which
         )
@@ -71,14 +74,22 @@ impl Reader<'_> {
     }
 
     fn votes(&self) -> Result<Vec<StoredVote>, StoreError> {
-        let rows: Vec<(crate::call::ReviewerId, crate::call::Email, Verdict, Millis, String, Digest)> =
-            self.json("votes")?;
+        let rows: Vec<(ReviewerId, Email, Verdict, Millis, String, Digest)> = self.json("votes")?;
         let vote = |(by, by_email, verdict, at, reason, mac)| StoredVote {
             vote: Vote { verdict, by, at, reason },
             by_email,
             mac,
         };
         Ok(rows.into_iter().map(vote).collect())
+    }
+
+    fn finding(&self) -> Result<Option<StoredFinding>, StoreError> {
+        if self.optional("finding")?.is_none() {
+            return Ok(None);
+        }
+        let (ran, by, by_email, at, reason, mac): (u8, ReviewerId, Email, Millis, String, Digest) =
+            self.json("finding")?;
+        Ok(Some(StoredFinding { finding: Finding { ran: ran != 0, by, at, reason }, by_email, mac }))
     }
 
     fn state(&self, votes: &[StoredVote]) -> Result<CallState, StoreError> {
@@ -209,6 +220,7 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         changed_at: Millis(reader.number("changed_at")?),
         held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
+        finding: reader.finding()?,
         redacted_at: redacted_at.map(Millis),
     })
 }

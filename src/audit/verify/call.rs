@@ -83,6 +83,7 @@ impl<'s> Calls<'s> {
                     wrong(Check::Calls, seq, format!("call {}: {text}", row.id));
                 }
                 votes(call, &life, report, &mut wrong);
+                finding(call, &life, &mut wrong);
                 self.digest(call, seq, report, &mut wrong);
                 self.contents(row, call, &life, report, &mut wrong);
                 if let Some(seals) = self.seals {
@@ -266,6 +267,28 @@ fn votes(call: &HeldCall, life: &Life, report: &mut Report, wrong: &mut impl FnM
         if !call.votes.iter().any(|stored| stored.vote.by.to_string() == told.by) {
             let text = format!("call {id}: the vote of {} in entry {} is gone", told.by, told.seq);
             wrong(Check::Votes, u64::try_from(told.seq).ok(), text);
+        }
+    }
+}
+
+/// What a person found out of an unknown outcome, both ways.
+fn finding(call: &HeldCall, life: &Life, wrong: &mut impl FnMut(Check, Option<u64>, String)) {
+    let id = call.submission.id;
+    match (&call.finding, &life.finding) {
+        (None, None) => {}
+        (Some(_), None) => {
+            wrong(Check::Calls, None, format!("call {id}: the log does not tell of its finding: it was put in"));
+        }
+        (stored, Some(told)) => {
+            let same = stored.as_ref().is_some_and(|stored| {
+                let finding = &stored.finding;
+                (finding.by.to_string(), Some(finding.ran), finding.at) == (told.by.clone(), told.ran, told.at)
+                    && finding.reason == told.reason
+            });
+            if !same {
+                let text = format!("call {id}: its finding is not the one of entry {}", told.seq);
+                wrong(Check::Calls, u64::try_from(told.seq).ok(), text);
+            }
         }
     }
 }

@@ -16,6 +16,16 @@ pub(super) struct ToldVote {
     pub reason: String,
 }
 
+/// What a person found out of an unknown outcome, as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ToldFinding {
+    pub seq: i64,
+    pub by: String,
+    pub ran: Option<bool>,
+    pub at: Millis,
+    pub reason: String,
+}
+
 /// How an approval came about, as the log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToldApproval {
@@ -51,6 +61,7 @@ pub(super) struct Life {
     /// The hash of the answer, where the entry of the outcome has one, and that entry's number.
     pub result: Option<(i64, String)>,
     pub reads: Option<(i64, String)>,
+    pub finding: Option<ToldFinding>,
     pub erased_at: Option<Millis>,
     /// An alarm may have ended the call: then it was at this moment, and this is why.
     pub alarm: Option<(Millis, Option<String>)>,
@@ -134,12 +145,21 @@ impl Life {
                 self.go(&["approved"], "revoked", at, "a revocation of a call that is not approved")?;
                 self.ended_why = owned("why");
             }
+            "call.finding" => {
+                if self.state != "outcome_unknown" || self.finding.is_some() {
+                    return Err("a finding on a call whose outcome was known, or found out before".into());
+                }
+                self.finding = Some(ToldFinding {
+                    seq: row.seq,
+                    by: said.reviewer.as_deref().unwrap_or_default().to_owned(),
+                    ran: said.detail.get("ran").and_then(serde_json::Value::as_bool),
+                    at,
+                    reason: owned("reason").unwrap_or_default(),
+                });
+            }
             "call.erased" => {
-                if !matches!(
-                    self.state,
-                    "rejected" | "expired" | "cancelled" | "executed" | "tool_error" | "lapsed" | "revoked"
-                ) && self.alarm.is_none()
-                {
+                let ended = !matches!(self.state, "" | "pending" | "approved" | "releasing" | "outcome_unknown");
+                if !ended && self.alarm.is_none() && self.finding.is_none() {
                     return Err("its contents were erased before it had ended".into());
                 }
                 self.erased_at = Some(at);

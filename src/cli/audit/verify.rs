@@ -180,6 +180,13 @@ fn seals(seal: &Seal, call: &HeldCall) -> (u64, Vec<String>) {
             broken.push(format!("the vote of {} does not bear this service's seal", stored.vote.by));
         }
     }
+    if let Some(finding) = &call.finding {
+        if seal.is_genuine_finding(&call.digest, finding) {
+            right += 1;
+        } else {
+            broken.push("its finding does not bear this service's seal".to_owned());
+        }
+    }
     (right, broken)
 }
 

@@ -5,6 +5,7 @@ use askama::Template;
 pub use super::contents::{Erased, Exact, Masked, Outcome, OutcomeBody, Read, ReadAnswer};
 use super::queue::Queue;
 use super::tree::{Row, Tree};
+use super::unknown::Unknown;
 use super::{Chrome, Severity, State, Text, Time, Verdict};
 
 /// The page of one call, with the queue beside it on wide screens.
@@ -75,9 +76,6 @@ pub struct Call {
     /// The form; `Some` exactly while the call is pending. It posts to `/calls/{id}/decision` with
     /// `csrf`, `digest`, `reason`, `verdict` and, where asked for, `confirm_critical=yes`.
     pub decision: Option<Decision>,
-    /// Whether this person may say what became of a call whose outcome is unknown: a form to
-    /// `/calls/{id}/finding` with `csrf`, `ran=yes|no` and `reason`.
-    pub may_find: bool,
 }
 
 impl Call {
@@ -85,6 +83,18 @@ impl Call {
     #[must_use]
     pub fn state(&self) -> State {
         self.standing.state()
+    }
+
+    /// Whether nobody has found out yet what became of it.
+    #[must_use]
+    pub fn is_unfound(&self) -> bool {
+        matches!(&self.standing, Standing::OutcomeUnknown(unknown) if unknown.found.is_none())
+    }
+
+    /// Whether the reads of then stand beside those of now.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        matches!(&self.standing, Standing::OutcomeUnknown(unknown) if !unknown.compared.is_empty())
     }
 }
 
@@ -154,12 +164,7 @@ pub enum Standing {
         by: Vec<Text>,
     },
     /// Sent, and nobody knows whether it ran.
-    OutcomeUnknown {
-        /// When it was given up.
-        at: Time,
-        /// What went wrong, in one sentence: "Placet was stopped while the call ran."
-        why: Text,
-    },
+    OutcomeUnknown(Box<Unknown>),
     /// Approved, but not run in time.
     Lapsed {
         /// When.
@@ -187,7 +192,7 @@ impl Standing {
             Self::Releasing { .. } => State::Releasing,
             Self::Executed { .. } => State::Executed,
             Self::ToolError { .. } => State::ToolError,
-            Self::OutcomeUnknown { .. } => State::OutcomeUnknown,
+            Self::OutcomeUnknown(_) => State::OutcomeUnknown,
             Self::Lapsed { .. } => State::Lapsed,
             Self::Revoked { .. } => State::Revoked,
         }

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod text;
 pub mod time;
 pub mod tree;
+pub mod unknown;
 
 #[cfg(test)]
 mod fixtures;

@@ -49,11 +49,10 @@ async fn a_call_that_was_never_held_here_is_not_approved_by_its_own_word() {
     let bench = Bench::new().await;
     let call = bench.hold("{}").await;
     // A twin under another id; its digest fits nothing, as the attacker's own would fit everything.
-    let twin = "INSERT INTO calls SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', agent_id, agent_name, agent_owner,
-        upstream, upstream_config, tool, tool_schema, headers, upper(same_call), nonce, policy, rule,
-        replace(requirement, '\"reject\"', '\"approve\"'), era, client, created_at, digest, state, 1, escalated,
-        approved_at, approved_by, approval_mac, usable_until, claim, ended_by, ended_why, changed_at, 1, 0, context,
-        held_mac FROM calls;
+    let twin = "CREATE TEMP TABLE twin AS SELECT * FROM calls;
+        UPDATE twin SET id = 'ffffffff-ffff-7fff-bfff-ffffffffffff', same_call = upper(same_call), expires_at = 1,
+        requirement = replace(requirement, '\"reject\"', '\"approve\"'), told_to_return = 1;
+        INSERT INTO calls SELECT * FROM twin;
         INSERT INTO call_params SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', params, args_start, args_end
         FROM call_params";
     edit(&bench, twin).await;

@@ -101,7 +101,7 @@ fn push_cell(line: &mut String, cell: &str) {
 /// Whether a spreadsheet would calculate the cell: the signs that begin a formula, their full-width forms, behind
 /// blanks as well, and the control characters that some programs skip.
 fn begins_a_formula(cell: &str) -> bool {
-    let first = cell.trim_start_matches(|c: char| c == ' ' || c == '\u{a0}').chars().next();
+    let first = cell.trim_start_matches([' ', '\u{a0}']).chars().next();
     matches!(
         first,
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')

@@ -175,7 +175,7 @@ impl<'s> Calls<'s> {
             }
             (Some(_), None) if !erased && call.context_salt.is_none() => self.unsalted += 1,
             (Some(_), _) => {
-                wrong(Check::Answers, None, format!("call {id}: reads are kept that the log does not tell of"))
+                wrong(Check::Answers, None, format!("call {id}: reads are kept that the log does not tell of"));
             }
             (None, Some((seq, _))) if !erased => {
                 let text = format!("call {id}: its reads are gone, and nothing says that they were erased");

@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use placet::approvals::{Channel, Find, ForwardError};
 use placet::audit::Entry;
+use placet::call::Verdict;
 use placet::clock::Entropy;
 use placet::notary::Notary;
 use serde_json::Value;
 
 use super::forged::Forged;
-use super::{audit, history};
+use super::{audit, decide, history};
 use crate::support::bench::Bench;
 
 async fn signed(bench: &Bench) -> Notary {
@@ -149,4 +151,35 @@ async fn an_alarm_of_the_service_itself_is_no_tampering_of_the_log() {
     assert!(said.code == 1 && said.out.contains("terms on which it was held"), "{}", said.out);
     assert!(said.out.contains("alarms that the log itself tells"), "{}", said.out);
     assert!(!said.out.contains("by the log"), "{}", said.out);
+}
+
+#[tokio::test]
+async fn a_finding_on_an_unknown_outcome_is_part_of_the_call() {
+    let bench = Bench::new().await;
+    *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection was lost".into()));
+    let call = bench.hold("{}").await;
+    decide(&bench, &call, bench.mira, Verdict::Approve, "as agreed").await;
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "outcome_unknown").await;
+    let find = Find {
+        call: call.submission.id,
+        ran: false,
+        reason: "the policy is not there".into(),
+        by: bench.noor,
+        channel: Channel::Page,
+    };
+    bench.approvals.find(find).await.unwrap();
+    let _notary = signed(&bench).await;
+    let said = audit(&bench, &["verify"]).await;
+    assert_eq!(said.code, 0, "{} {}", said.out, said.err);
+    for (sql, says) in [
+        ("UPDATE findings SET ran = 1", "its finding is not the one of entry"),
+        ("DELETE FROM findings", "its finding is not the one of entry"),
+        ("UPDATE findings SET mac = (SELECT digest FROM calls)", "its finding does not bear this service's seal"),
+    ] {
+        let forged = Forged::copy(&bench).await;
+        forged.change(sql);
+        let (code, answer) = forged.verify(&[]).await;
+        assert!(code == 1 && answer.to_string().contains(says), "{sql}: {answer}");
+    }
 }

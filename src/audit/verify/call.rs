@@ -202,8 +202,10 @@ fn differences(row: &CallRow, call: &HeldCall, life: &Life) -> Vec<String> {
     let mut found = Vec::new();
     let state = call.state.name();
     // An alarm ends a pending or approved call, if the call did not go on.
-    let alarmed =
-        life.alarm.as_ref().filter(|_| matches!((life.state, state), ("pending", "expired") | ("approved", "revoked")));
+    let alarmed = life
+        .alarm
+        .as_ref()
+        .filter(|_| matches!((life.state, state), ("pending", "expired") | ("approved", "revoked" | "lapsed")));
     if state != life.state && alarmed.is_none() {
         found.push(format!("it is {state} in the database and {} by the log", life.state));
     }

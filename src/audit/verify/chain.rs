@@ -175,7 +175,7 @@ impl Chain {
                 let new = said.text("new").and_then(|text| VerifyingKey::parse(text).ok());
                 self.named.extend(new.filter(|new| !self.keys.contains(new)));
             }
-            "alarm.log_behind" | "alarm.log_disagrees" => {
+            "alarm.log_behind" | "alarm.log_disagrees" | "store.restored" => {
                 let text = format!(
                     "entry {seq} tells that the database was found to be older, or another, than what was signed before: \
                      as after putting back a backup, checkpoints of the part that was lost do not fit"

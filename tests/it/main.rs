@@ -5,6 +5,7 @@ mod approvals;
 mod attack;
 mod browser;
 mod components;
+mod finding;
 mod gateway;
 mod house;
 mod notify;

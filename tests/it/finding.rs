@@ -516,7 +516,7 @@ async fn the_state_of_things_is_read_again_for_whoever_must_find_out() {
     std::fs::write(&file, policy(&[])).unwrap();
     let forbidden = async || {
         let page = world.read_back(&world.mira).await.text().await.unwrap();
-        page.contains("no longer names this tool as a reader").then_some(page)
+        page.contains("no longer names this tool as a reader.").then_some(page)
     };
     let page = world.app.until("the new policy", forbidden).await;
     assert!(page.contains("Could not be read:") && page.contains("s3:GetObject"), "{page}");
@@ -542,7 +542,7 @@ async fn reading_again_is_bounded_in_time_and_number() {
     assert!(refused.iter().all(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS), "{refused:?}");
     for answer in read {
         let page = answer.text().await.unwrap();
-        assert!(page.contains("it took longer than 3 seconds") && page.contains("This does not mean"), "{page}");
+        assert!(page.contains("It took longer than 3 seconds.") && page.contains("This does not mean"), "{page}");
     }
     let executed =
         world.app.app.store.calls(placet::store::CallFilter { limit: 1, ..Default::default() }).await.unwrap();

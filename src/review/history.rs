@@ -78,7 +78,7 @@ impl Review {
     fn finding(&self, call: &HeldCall) -> Option<FindingWord> {
         let unknown = matches!(call.state, CallState::OutcomeUnknown { .. });
         let genuine = call.finding.as_ref().filter(|_| self.0.approvals.is_genuine_finding(call));
-        unknown.then(|| match genuine {
+        unknown.then_some(match genuine {
             None => FindingWord::Nobody,
             Some(stored) if stored.finding.ran => FindingWord::Ran,
             Some(_) => FindingWord::DidNotRun,

@@ -109,10 +109,11 @@ fn judge(scene: &FindingScene<'_>, find: &Find, seal: &Seal, solo: bool) -> Resu
     if !matches!(call.state, CallState::OutcomeUnknown { .. }) {
         return Err(FindError::NotUnknown(Box::new(call.clone())));
     }
-    if call.finding.is_some() {
+    let forged = |stored: &StoredFinding| !seal.is_genuine_finding(&call.digest, stored);
+    if call.finding.as_ref().is_some_and(|stored| !forged(stored)) {
         return Err(FindError::FoundAlready);
     }
-    if !seal.is_as_held(call) {
+    if call.finding.is_some() || !seal.is_as_held(call) {
         tracing::error!(call = %call.submission.id, "ALARM: a call of unknown outcome is not the one that was held");
         return Err(FindError::Tampered);
     }

@@ -16,16 +16,8 @@ pub struct Kept {
     pub context: bool,
     /// Where the contents are gone, the log says that they were erased.
     pub erasure: bool,
-}
-
-impl Kept {
-    /// Compares a call with its entries in the log.
-    #[must_use]
-    pub fn of(call: &HeldCall, log: &[StoredEntry]) -> Self {
-        let erased = || log.iter().filter_map(|entry| said(entry, call)).any(|said| said.kind == "call.erased");
-        let erasure = call.redacted_at.is_none() || erased();
-        Self { answer: answer_is_as_logged(call, log), context: context_is_as_logged(call, log), erasure }
-    }
+    /// The finding, if there is one, was recorded here.
+    pub finding: bool,
 }
 
 /// What an entry says, read from its body: the columns beside it prove nothing.
@@ -81,6 +73,18 @@ fn is_committed(kept: Option<Digest>, logged: Option<String>, salted: bool) -> b
 }
 
 impl Approvals {
+    /// Compares a call with its entries in the log.
+    #[must_use]
+    pub fn kept(&self, call: &HeldCall, log: &[StoredEntry]) -> Kept {
+        let erased = || log.iter().filter_map(|entry| said(entry, call)).any(|said| said.kind == "call.erased");
+        Kept {
+            answer: answer_is_as_logged(call, log),
+            context: context_is_as_logged(call, log),
+            erasure: call.redacted_at.is_none() || erased(),
+            finding: self.is_genuine_finding(call),
+        }
+    }
+
     /// Whether what is kept of an ended call may be told: its answer is the one that was recorded, its finding was
     /// recorded here. Where not, the log gets an alarm, once.
     ///

@@ -117,7 +117,7 @@ impl Approvals {
         let salt = self.0.entropy.bytes();
         loop {
             let answer = answer.clone();
-            let step = move |scene: &Scene<'_>| Ok::<_, ()>(finish(scene, claim, answer, salt));
+            let step = move |scene: &Scene<'_>| Ok::<_, ()>(finish(scene, claim, answer.clone(), salt));
             match self.0.store.change_call(id, None, step).await {
                 Ok(Ok(call)) => {
                     self.announce(&call);

@@ -126,7 +126,7 @@ pub async fn decision(
 impl Review {
     /// A call as the interface writes it, secrets masked.
     pub(super) async fn call_value(&self, call: &HeldCall) -> Result<Value, Failure> {
-        let kept = Kept::of(call, &self.0.store.entries_of(call.submission.id).await?);
+        let kept = self.0.approvals.kept(call, &self.0.store.entries_of(call.submission.id).await?);
         Ok(call_json(call, kept, Reveal::Masked))
     }
 }
@@ -171,12 +171,16 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "decided_at": decided_at(held).map(iso),
         "decisions": decisions,
         "finding": held.finding.as_ref().map(|stored| {
+            if !kept.finding {
+                return json!({ "ran": null, "tampered": true });
+            }
             let finding = &stored.finding;
             json!({
                 "ran": finding.ran,
                 "by": stored.by_email,
                 "at": iso(finding.at),
                 "reason": secrets::mask_text(&finding.reason),
+                "tampered": false,
             })
         }),
         "approvals_needed": submission.requirement.quorum.approvals(),

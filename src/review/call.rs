@@ -17,7 +17,7 @@ use super::view::call::{Barred, Call, CallPage, Claim, Decision, Erased, Exact, 
 use super::view::error::Problem;
 use super::view::unknown::Unknown;
 use super::view::{Nav, Text, Verdict};
-use crate::approvals::{Ineligible, Kept};
+use crate::approvals::Ineligible;
 use crate::call::{self, Approver, CallId, CallState, ContextResult, Digest, HeldCall, secrets};
 use crate::explain::tree::Reveal;
 use crate::explain::trickery::{self, TrickKind};
@@ -109,7 +109,7 @@ impl Review {
         let submission = &held.submission;
         let everybody = self.0.identity.reviewers().await?;
         let entries = self.0.store.entries_of(submission.id).await?;
-        let kept = Kept::of(held, &entries);
+        let kept = self.0.approvals.kept(held, &entries);
         let text = held.arguments();
         let read = arguments::read(text, shown.reveal);
         let name = |id: &call::ReviewerId| {

@@ -74,16 +74,17 @@ fn address(asked: &Asked, after: Option<CallId>) -> String {
     if query.is_empty() { "/history".to_owned() } else { format!("/history?{}", query.join("&")) }
 }
 
-fn finding(call: &HeldCall) -> Option<FindingWord> {
-    let unknown = matches!(call.state, CallState::OutcomeUnknown { .. });
-    unknown.then(|| match &call.finding {
-        None => FindingWord::Nobody,
-        Some(stored) if stored.finding.ran => FindingWord::Ran,
-        Some(_) => FindingWord::DidNotRun,
-    })
-}
-
 impl Review {
+    fn finding(&self, call: &HeldCall) -> Option<FindingWord> {
+        let unknown = matches!(call.state, CallState::OutcomeUnknown { .. });
+        let genuine = call.finding.as_ref().filter(|_| self.0.approvals.is_genuine_finding(call));
+        unknown.then_some(match genuine {
+            None => FindingWord::Nobody,
+            Some(stored) if stored.finding.ran => FindingWord::Ran,
+            Some(_) => FindingWord::DidNotRun,
+        })
+    }
+
     fn row(&self, call: &HeldCall, names: &Names) -> HistoryRow {
         let submission = &call.submission;
         let by_policy = matches!(&call.state, CallState::Approved { by: Approver::Policy, .. });
@@ -100,7 +101,7 @@ impl Review {
             created: self.time(submission.created_at),
             decided_by: if by_policy { Some(Text::new("the policy")) } else { person.map(|name| Text::new(name)) },
             decided: last.map(|vote| self.time(vote.at)),
-            finding: finding(call),
+            finding: self.finding(call),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Review;
 use super::arguments::{document, masked};
+use super::call::sentence;
 use super::view::Text;
 use super::view::call::{Outcome, OutcomeBody, Read, ReadAnswer};
 use super::view::tree::CodeLine;
@@ -88,7 +89,7 @@ impl Review {
                     at: self.time(call.submission.created_at),
                     answer: match &read.arguments {
                         Ok(_) => ReadAnswer::Loading,
-                        Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
+                        Err(why) => ReadAnswer::Failed(Text::new(&sentence(&secrets::mask_text(why)))),
                     },
                 };
                 reads.map(awaited).collect()
@@ -98,7 +99,7 @@ impl Review {
 
     pub(super) fn context_read(&self, result: &ContextResult, reveal: Reveal) -> Read {
         let answer = match &result.result {
-            Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
+            Err(why) => ReadAnswer::Failed(Text::new(&sentence(&secrets::mask_text(why)))),
             Ok(text) => match read(text, reveal) {
                 ToolResult { is_error: true, body: Body::Text(text) } => ReadAnswer::ToolError(Text::new(&text)),
                 ToolResult { is_error: true, body: Body::Document(_) } => {

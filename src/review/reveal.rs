@@ -72,7 +72,7 @@ impl Review {
     /// part of the arguments.
     async fn log_reveal(&self, call: &HeldCall, by: ReviewerId, channel: Channel) -> Result<Kept, Failure> {
         let submission = &call.submission;
-        let kept = Kept::of(call, &self.0.store.entries_of(submission.id).await?);
+        let kept = self.0.approvals.kept(call, &self.0.store.entries_of(submission.id).await?);
         let Secrets { arguments, reads, result } = Secrets::of(call, kept);
         let entry = Entry::new("call.revealed")
             .call(submission.id)

@@ -128,6 +128,7 @@ impl Review {
         shown: &Shown,
     ) -> Unknown {
         let may = held.finding.is_none() && self.may_find(&session.reviewer, held);
+        let kept = self.0.approvals.kept(held, entries);
         let released = step(entries, "call.released");
         let claim = released.and_then(|entry| {
             let body: serde_json::Value = serde_json::from_str(&entry.body).ok()?;
@@ -146,11 +147,11 @@ impl Review {
                 by: name(&stored.finding.by),
                 at: self.time(stored.finding.at),
                 reason: Text::new(&secrets::mask_text(&stored.finding.reason)),
-                genuine: self.0.approvals.is_genuine_finding(held),
+                genuine: kept.finding,
             }),
             form: may.then(|| FindingForm { error: shown.error.clone(), reason: shown.reason.clone() }),
             readable: reads.map(|read| Text::new(&read.tool)).collect(),
-            compared: self.compared(held, Kept::of(held, entries), &shown.now),
+            compared: self.compared(held, kept, &shown.now),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use sqlx::Row as _;
 
-use super::calls::load;
 use super::people::{self, Person};
 use super::row::{self, select_calls};
 use super::visible::visible;
@@ -30,6 +29,17 @@ pub struct Unfound {
     pub total: u64,
 }
 
+pub(super) const OLDEST: &str = select_calls!(concat!(
+    "WHERE c.state = 'outcome_unknown' AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND ",
+    visible!("$1"),
+    " ORDER BY c.id LIMIT $2"
+));
+pub(super) const COUNT: &str = concat!(
+    "SELECT count(*) AS count FROM calls c WHERE c.state = 'outcome_unknown' ",
+    "AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND ",
+    visible!("$1")
+);
+
 impl Store {
     /// Records what a person found out about one call, together with its entry: `judge` sees what is committed and
     /// answers with both, or declines. It must decline where the call has a finding. `None`: there is no such call.
@@ -50,16 +60,6 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn unfound(&self, sight: &Sight, most: u32) -> Result<Unfound, StoreError> {
-        const OLDEST: &str = select_calls!(concat!(
-            "WHERE c.state = 'outcome_unknown' AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND ",
-            visible!("$1"),
-            " ORDER BY c.id LIMIT $2"
-        ));
-        const COUNT: &str = concat!(
-            "SELECT count(*) AS count FROM calls c WHERE c.state = 'outcome_unknown' ",
-            "AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND ",
-            visible!("$1")
-        );
         let groups = sight.groups()?;
         let row = sqlx::query(COUNT).bind(groups.as_deref()).fetch_one(self.readers()).await?;
         let total = u64::try_from(row.try_get::<i64, _>("count")?).unwrap_or(0);
@@ -71,6 +71,11 @@ impl Store {
     }
 }
 
+async fn load(tx: &mut Tx<'_>, id: CallId) -> Result<Option<HeldCall>, StoreError> {
+    let row = sqlx::query(row::SELECT_ONE).bind(id.to_string()).fetch_optional(tx.connection()).await?;
+    row.as_ref().map(row::held_call).transpose()
+}
+
 async fn record<R: Send + 'static>(
     tx: &mut Tx<'_>,
     id: CallId,
@@ -78,8 +83,9 @@ async fn record<R: Send + 'static>(
     judge: impl FnOnce(&FindingScene<'_>) -> Result<(StoredFinding, Entry), R>,
 ) -> Result<Option<Result<HeldCall, R>>, StoreError> {
     let Some(call) = load(tx, id).await? else { return Ok(None) };
-    let people = people::people(tx, &[by].into()).await?;
-    let scene = FindingScene { call: &call, now: tx.now(), person: people.get(&by) };
+    let query = sqlx::query(people::SELECT).bind(serde_json::to_string(&[by])?);
+    let person = query.fetch_optional(tx.connection()).await?.as_ref().map(people::person).transpose()?;
+    let scene = FindingScene { call: &call, now: tx.now(), person: person.as_ref() };
     let (stored, entry) = match judge(&scene) {
         Ok(found) => found,
         Err(declined) => return Ok(Some(Err(declined))),

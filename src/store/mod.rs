@@ -5,6 +5,7 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod batch;
 mod calls;
 mod calls_read;
 mod checkpoints;
@@ -15,6 +16,8 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+#[cfg(test)]
+mod plans;
 mod receipt;
 mod retention;
 mod row;

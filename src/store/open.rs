@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
 
-use super::{StoreError, log, tree};
+use super::{StoreError, batch, log, tree};
 use crate::audit::{Frontier, Head};
 
 /// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
@@ -46,6 +46,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
+    batch::prepare(&mut connection).await?;
     let head = log::head(&mut connection).await?;
     let frontier = tree::load(&mut connection, u64::try_from(head.seq).unwrap_or(0)).await?;
     let readers = SqlitePoolOptions::new()
@@ -121,6 +122,7 @@ fn migrations() -> Vec<Migration> {
         (6, "checkpoints", include_str!("../../migrations/0006_checkpoints.sql")),
         (7, "redaction", include_str!("../../migrations/0007_redaction.sql")),
         (10, "findings", include_str!("../../migrations/0010_findings.sql")),
+        (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
     ];
     files
         .map(|(version, name, sql)| {

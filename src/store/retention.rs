@@ -10,6 +10,13 @@ use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::{AgentName, BadName, CallId, Digest, Millis, ToolName, UpstreamName};
 
+/// Calls whose time is over, the oldest first.
+pub(super) const OLD: &str = "SELECT id, agent_name, upstream, tool, digest FROM calls
+           WHERE redacted_at IS NULL AND state NOT IN ('pending', 'approved', 'releasing') AND changed_at <= $1
+             AND (state <> 'outcome_unknown' OR EXISTS
+                  (SELECT 1 FROM findings WHERE call_id = calls.id AND findings.at <= $1))
+           ORDER BY changed_at LIMIT $2";
+
 /// One of the calls whose time is over.
 struct Old {
     id: CallId,
@@ -85,12 +92,7 @@ async fn erase(tx: &mut Tx<'_>, keep: Duration, most: u32) -> Result<usize, Stor
 }
 
 async fn old(tx: &mut Tx<'_>, before: Millis, most: u32) -> Result<Vec<Old>, StoreError> {
-    let sql = "SELECT id, agent_name, upstream, tool, digest FROM calls
-               WHERE redacted_at IS NULL AND state NOT IN ('pending', 'approved', 'releasing') AND changed_at <= $1
-                 AND (state <> 'outcome_unknown' OR EXISTS
-                      (SELECT 1 FROM findings WHERE call_id = calls.id AND findings.at <= $1))
-               ORDER BY changed_at LIMIT $2";
-    let rows = sqlx::query(sql).bind(before.0).bind(most).fetch_all(tx.connection()).await?;
+    let rows = sqlx::query(OLD).bind(before.0).bind(most).fetch_all(tx.connection()).await?;
     // A damaged row keeps no other call's arguments here.
     let readable = |row| read(row).inspect_err(|error| tracing::error!(%error, "a call cannot be erased")).ok();
     Ok(rows.iter().filter_map(readable).collect())

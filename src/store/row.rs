@@ -11,11 +11,18 @@ use crate::call::{
     StoredFinding, StoredVote, Submission, Verdict, Vote,
 };
 
-/// Every column of a call, its parameters, votes and answer, in one row; what follows chooses the rows.
+/// Every column of a call, its parameters, votes and answer, in one row, after further columns if there are any; what
+/// follows chooses the rows.
 macro_rules! select_calls {
     ($which:expr) => {
+        select_calls!("", $which)
+    };
+    ($more:expr, $which:expr) => {
         concat!(
-            "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, a.salt AS answer_salt, a.recorded_at AS answered_at, ",
+            "SELECT ",
+            $more,
+            "c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
+            "a.salt AS answer_salt, a.recorded_at AS answered_at, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
             "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes, ",
             "(SELECT json_array(f.ran, f.reviewer_id, f.email, f.at, f.reason, f.mac) FROM findings f ",
@@ -239,6 +246,21 @@ pub(super) struct StateColumns {
 }
 
 impl StateColumns {
+    /// What the columns come to when `next` is written after them: null keeps what is there, but of how a call ended
+    /// only the last word counts.
+    pub(super) fn then(&mut self, next: Self) {
+        *self = Self {
+            expires_at: next.expires_at.or(self.expires_at),
+            escalated: next.escalated || self.escalated,
+            approved_at: next.approved_at.or(self.approved_at),
+            approved_by: next.approved_by.or(self.approved_by),
+            usable_until: next.usable_until.or(self.usable_until),
+            claim: next.claim.or(self.claim.take()),
+            ended_by: next.ended_by,
+            ended_why: next.ended_why,
+        };
+    }
+
     pub(super) fn of(state: &CallState) -> Self {
         match state {
             CallState::Pending { expires_at, escalated, .. } => {

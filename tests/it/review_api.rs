@@ -67,7 +67,7 @@ async fn a_call_in_json_has_the_documented_shape() {
         "tool": "put_user_policy", "arguments": arguments.replace("hunter2hunter2", "••• masked"), "masked": 1,
         "redacted_at": null, "digest": call.digest,
         "created_at": "2026-11-22T14:02:11.000Z", "expires_at": "2026-11-22T14:17:11.000Z", "decided_at": null,
-        "decisions": [], "findings": [], "new_access": [], "tricks": [], "approvals_needed": 1,
+        "decisions": [], "findings": [], "finding": null, "new_access": [], "tricks": [], "approvals_needed": 1,
         "verdict": { "severity": "none", "line": "put_user_policy on user ci-bot" },
         "baseline": { "state": "none", "as_of": null, "calls": [] },
         "approvable": true, "blocked_by": null, "outcome": null,

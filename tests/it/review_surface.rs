@@ -25,9 +25,11 @@ const READS: [&str; 15] = [
 ];
 
 /// Every address that changes something.
-const WRITES: [&str; 11] = [
+const WRITES: [&str; 14] = [
     "/calls/{id}/decision",
     "/calls/{id}/reveal",
+    "/calls/{id}/finding",
+    "/calls/{id}/read-back",
     "/account/password",
     "/account/sessions/revoke",
     "/account/sessions/x/revoke",
@@ -37,6 +39,7 @@ const WRITES: [&str; 11] = [
     "/login/link/plt_link_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "/api/v1/calls/{id}/decision",
     "/api/v1/calls/{id}/reveal",
+    "/api/v1/calls/{id}/finding",
 ];
 
 async fn world() -> (Pages, HeldCall, Browser) {

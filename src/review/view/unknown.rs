@@ -30,6 +30,14 @@ pub struct Unknown {
     pub compared: Vec<Compared>,
 }
 
+impl Unknown {
+    /// Whether somebody has found out, and nothing is left to do.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| found.genuine)
+    }
+}
+
 /// What a person found out.
 #[derive(Debug, Clone)]
 pub struct Found {

@@ -49,10 +49,12 @@ async fn a_call_that_was_never_held_here_is_not_approved_by_its_own_word() {
     let bench = Bench::new().await;
     let call = bench.hold("{}").await;
     // A twin under another id; its digest fits nothing, as the attacker's own would fit everything.
-    let twin = "CREATE TEMP TABLE twin AS SELECT * FROM calls;
-        UPDATE twin SET id = 'ffffffff-ffff-7fff-bfff-ffffffffffff', same_call = upper(same_call), expires_at = 1,
-        requirement = replace(requirement, '\"reject\"', '\"approve\"'), told_to_return = 1;
-        INSERT INTO calls SELECT * FROM twin;
+    let twin = "INSERT INTO calls (id, agent_id, agent_name, agent_owner, upstream, upstream_config, tool, headers,
+        same_call, nonce, policy, rule, requirement, era, created_at, digest, state, expires_at, changed_at,
+        told_to_return, held_mac)
+        SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', agent_id, agent_name, agent_owner, upstream, upstream_config, tool,
+        headers, upper(same_call), nonce, policy, rule, replace(requirement, '\"reject\"', '\"approve\"'), era,
+        created_at, digest, state, 1, changed_at, 1, held_mac FROM calls;
         INSERT INTO call_params SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', params, args_start, args_end
         FROM call_params";
     edit(&bench, twin).await;
@@ -123,7 +125,7 @@ async fn one_damaged_row_keeps_no_other_call_from_expiring() {
     let damaged = bench.hold(r#"{"n":1}"#).await;
     bench.clock.advance(Duration::from_secs(1));
     let whole = bench.hold(r#"{"n":2}"#).await;
-    let first = "UPDATE calls SET requirement = '{' WHERE created_at = (SELECT min(created_at) FROM calls)";
+    let first = "UPDATE calls SET era = 'none' WHERE created_at = (SELECT min(created_at) FROM calls)";
     edit(&bench, first).await;
     bench.clock.advance(Duration::from_secs(1000));
     assert!(bench.approvals.expire().await.is_err(), "the damage is told");

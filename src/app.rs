@@ -1,5 +1,7 @@
 //! The whole service: everything made, tied together, served, stopped.
 
+mod log;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, W
 use crate::overview::Whole;
 use crate::policy::Defaults;
 use crate::review::{self, Review, Site};
-use crate::store::{HoldLimits, Store};
+use crate::store::{HoldLimits, Restoration, Store};
 use crate::tasks;
 use crate::telemetry::Metrics;
 
@@ -70,6 +72,8 @@ pub struct App {
     pub notary: Notary,
     /// How the log stood to what was signed of it before this start.
     pub log_at_start: LogAtStart,
+    /// This start found that the database was put back.
+    pub restored: Option<Restoration>,
     /// Every request that was open at the stop has its answer.
     drained: CancellationToken,
     tasks: Tasks,
@@ -85,8 +89,7 @@ impl App {
         let address = listener.local_addr()?;
         let tasks = Tasks::default();
         let store = Store::open(&config.data_dir, clock.clone(), &tasks).await?;
-        let (notary, log_at_start) = Notary::open(store.clone(), &entropy).await?;
-        notary.record(&log_at_start).await?;
+        let (notary, log_at_start, restored) = log::open(&store, config, &entropy).await?;
         let seal = Seal::load_or_create(&config.data_dir, &entropy)?;
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
@@ -137,13 +140,10 @@ impl App {
             .merge(routes)
             .merge(review::router(review));
 
-        let desk = Desk { identity: identity.clone(), notary: Some(notary.clone()), entropy };
+        let desk = Desk { identity: identity.clone(), store: store.clone(), notary: Some(notary.clone()), entropy };
         control::listen(&config.data_dir, desk, &tasks)?;
         start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
-        tasks.spawn_vital(
-            "checkpoints",
-            tasks::checkpoints(notary.clone(), store.clone(), clock.clone(), tasks.clone()),
-        );
+        log::start(&notary, &store, &clock, config, mailer.as_ref(), &tasks);
         let keep = config.retention.arguments;
         tasks.spawn_vital("retention", tasks::retention(store.clone(), keep, clock.clone(), tasks.clone()));
         let (learning, stopping) = (upstreams.clone(), tasks.clone());
@@ -155,7 +155,19 @@ impl App {
         });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
-        Ok(Self { address, store, approvals, identity, policy, upstreams, notary, log_at_start, drained, tasks })
+        Ok(Self {
+            address,
+            store,
+            approvals,
+            identity,
+            policy,
+            upstreams,
+            notary,
+            log_at_start,
+            restored,
+            drained,
+            tasks,
+        })
     }
 
     /// Returns when the process begins to stop of itself, because something without which nothing works has ended.
@@ -174,8 +186,10 @@ impl App {
             tracing::warn!("calls are still running at their upstreams and are cut off");
         }
         upstreams.close().await;
-        if let Err(error) = notary.checkpoint().await {
-            tracing::error!(%error, "the log was not signed at the stop; the next start signs it");
+        match tokio::time::timeout(patience / 4, notary.checkpoint()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the log was not signed at the stop; the next start signs it"),
+            Err(_) => tracing::error!("the log could not be signed in time at the stop; the next start signs it"),
         }
         drop((store, approvals, identity, policy, upstreams, notary));
         tasks.ended(patience / 4).await

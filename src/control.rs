@@ -21,6 +21,7 @@ use crate::clock::Entropy;
 use crate::identity::{AddReviewer, Agent, Identity, IdentityError, Reviewer, Roles};
 use crate::lifecycle::Tasks;
 use crate::notary::{Notary, NotaryError, Rotated};
+use crate::store::{Backup, BackupError, Store};
 
 /// The socket's name in the data folder.
 const NAME: &str = "control.sock";
@@ -91,6 +92,11 @@ pub enum Command {
     AuditCheckpoint,
     /// Replace the log's key.
     AuditRotateKey,
+    /// Copy the database.
+    Backup {
+        /// Into this file, by its absolute path.
+        file: PathBuf,
+    },
 }
 
 impl Command {
@@ -106,6 +112,8 @@ impl Command {
 pub struct Desk {
     /// Who is who.
     pub identity: Identity,
+    /// The database.
+    pub store: Store,
     /// Who signs the log; needed for commands that sign.
     pub notary: Option<Notary>,
     /// Randomness for new keys.
@@ -162,6 +170,15 @@ pub enum Reply {
         old: String,
         /// The vkey now.
         new: String,
+    },
+    /// The database was copied.
+    BackedUp {
+        /// A moment at which everything that was acknowledged before is in it.
+        at: Millis,
+        /// How many entries its log has.
+        log: u64,
+        /// Its size.
+        bytes: u64,
     },
     /// Not done, and why; nothing changed.
     Refused {
@@ -235,6 +252,9 @@ pub enum CommandError {
     /// The log's key.
     #[error(transparent)]
     Notary(#[from] NotaryError),
+    /// A copy of the database.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// This desk has no key.
     #[error("the log cannot be signed here")]
     NoKey,
@@ -246,6 +266,7 @@ impl CommandError {
         match self {
             Self::Identity(error) => !matches!(error, IdentityError::Store(_) | IdentityError::Hash(_)),
             Self::Notary(error) => matches!(error, NotaryError::Wrong(_) | NotaryError::NotLost),
+            Self::Backup(error) => error.is_wrong(),
             Self::NoKey => false,
         }
     }
@@ -317,6 +338,11 @@ async fn done(desk: &Desk, command: Command) -> Result<Reply, CommandError> {
         Command::AuditRotateKey => {
             let Rotated { old, new } = notary()?.rotate(&desk.entropy).await?;
             Ok(Reply::Rotated { old, new })
+        }
+        Command::Backup { file } => {
+            let id = desk.entropy.uuid(desk.store.now()).to_string();
+            let Backup { mark, bytes } = desk.store.backup(&file, id).await?;
+            Ok(Reply::BackedUp { at: mark.at, log: mark.log, bytes })
         }
     }
 }
@@ -443,8 +469,8 @@ mod tests {
     async fn listening(folder: &Path) -> Tasks {
         let tasks = Tasks::default();
         let store = Store::open(folder, Clock::System, &tasks).await.unwrap();
-        let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
-        listen(folder, Desk { identity, notary: None, entropy: Entropy::System }, &tasks).unwrap();
+        let identity = Identity::new(store.clone(), Clock::System, Entropy::System, SessionLimits::default());
+        listen(folder, Desk { identity, store, notary: None, entropy: Entropy::System }, &tasks).unwrap();
         tasks
     }
 

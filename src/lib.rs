@@ -23,7 +23,7 @@
 //!   task. [`approvals`] is the only writer of call state, and knows nothing of the web: what it needs of the gateway is
 //!   the small trait [`approvals::Forward`], what it needs of today's policy [`approvals::Rules`].
 //! - [`notary`] signs what the log is: the key, the checkpoints, and at the start whether the log still is what was
-//!   signed.
+//!   signed; [`anchor`] carries that to places outside.
 //! - [`gateway`] (agents) and [`review`] (people) do not import each other; what pages tell of upstreams and policy they
 //!   get from [`overview`] through a trait of their own.
 //! - [`tasks`] are idempotent functions that run on a signal *and* on a period, so that recovery is the normal path.
@@ -35,6 +35,7 @@
 //! Deliberately absent: a second JSON reader on the way of a call, a way to send a call twice, a decision by GET, a
 //! plain `tokio::spawn`.
 
+pub mod anchor;
 pub mod app;
 pub mod approvals;
 pub mod audit;

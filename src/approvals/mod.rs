@@ -16,6 +16,7 @@ mod forward;
 mod kept;
 mod recover;
 mod release;
+mod restore;
 mod seal;
 mod submit;
 
@@ -32,6 +33,7 @@ pub use events::CallChanged;
 pub use find::{Find, FindError};
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
 pub use kept::Kept;
+pub use restore::settle;
 pub use seal::Seal;
 pub use submit::{How, NewCall, SubmitError, Submitted};
 

@@ -59,6 +59,7 @@ fn call(state: CallState) -> HeldCall {
         answer: None,
         answer_salt: None,
         changed_at: NOW,
+        as_of: None,
         held_mac: None,
         approval_mac: None,
         finding: None,

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 pub use start::LogAtStart;
 
@@ -99,6 +99,8 @@ pub struct Notary(Arc<Inner>);
 struct Inner {
     store: Store,
     state: Mutex<State>,
+    /// How many entries the latest checkpoint covers; 0 while there is none.
+    signed: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -172,8 +174,9 @@ impl Notary {
         }
         let (found, last, published) = look_back(&store, size, &public).await?;
         let wrong = found.is_wrong().then(|| found.clone());
+        let signed = watch::Sender::new(last.as_ref().map_or(0, |last| last.size));
         let state = State { key, former, public, last, published, wrong };
-        Ok((Self(Arc::new(Inner { store, state: Mutex::new(state) })), found, rotated))
+        Ok((Self(Arc::new(Inner { store, state: Mutex::new(state), signed })), found, rotated))
     }
 
     /// Compares the log with a note that was kept elsewhere; `source` names it to people.
@@ -203,6 +206,7 @@ impl Notary {
         if state.wrong.take().is_some() {
             keep_aside(self.0.store.folder(), self.0.store.now())?;
             (state.last, state.published) = (None, false);
+            self.0.signed.send_replace(0);
         }
         Ok(())
     }
@@ -236,6 +240,7 @@ impl Notary {
                 keys.extend(&state.former);
                 let signed = store.checkpoint_add(&checkpoint, &checkpoint.sign(&keys)?).await?;
                 state.published = false;
+                self.0.signed.send_replace(signed.size);
                 signed
             }
         };
@@ -285,8 +290,15 @@ impl Notary {
     }
 
     /// How many entries the latest checkpoint covers; 0 while there is none.
-    pub async fn size(&self) -> u64 {
-        self.0.state.lock().await.last.as_ref().map_or(0, |last| last.size)
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        *self.0.signed.borrow()
+    }
+
+    /// Returns when the latest checkpoint is another than the one over `size` entries.
+    pub async fn signed_another(&self, size: u64) {
+        // The sender lives in `self`, so the wait can only end by a checkpoint.
+        let _ = self.0.signed.subscribe().wait_for(|signed| *signed != 0 && *signed != size).await;
     }
 }
 

@@ -191,6 +191,7 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "baseline": baseline(held, kept, reveal),
         "approvable": pending && read.blocked.is_none(),
         "blocked_by": read.blocked.filter(|_| pending),
+        "restored_as_of": held.as_of.map(iso),
         "outcome": outcome(held, kept, reveal),
     })
 }

@@ -21,7 +21,7 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 34] = [
+const KINDS: [(&str, &str); 38] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
@@ -41,6 +41,7 @@ const KINDS: [(&str, &str); 34] = [
     ("call.finding", "Unknown outcome found out"),
     ("call.lapsed", "Approval lapsed"),
     ("call.revoked", "Approval withdrawn"),
+    ("call.restored", "Call from a copy"),
     ("call.revealed", "Secrets looked at"),
     ("call.erased", "Contents erased by retention"),
     ("context.read", "State read for reviewers"),
@@ -55,6 +56,9 @@ const KINDS: [(&str, &str); 34] = [
     ("password.changed", "Password changed"),
     ("policy.", "Policy"),
     ("mail.failed", "Mails that failed"),
+    ("log.", "Keys of the log"),
+    ("anchor.", "Anchors of the log"),
+    ("store.", "Backups and restores"),
     ("service.started", "Starts of Placet"),
 ];
 
@@ -88,7 +92,7 @@ pub async fn page(State(review): State<Review>, Visitor(session): Visitor, Query
         chrome: review.chrome(&session, "Audit".into(), Nav::Audit).await?,
         kinds: KINDS.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned())).collect(),
         rows: rows.iter().map(|entry| review.audit_row(entry, &names)).collect(),
-        size: review.0.store.log_size().await?,
+        log: review.log_facts(&session.reviewer).await?,
         partial: !session.reviewer.roles.read_everything(),
         problem,
         paging: Paging { newer: (!asked.below.is_empty()).then(|| address(&asked, None)), older },

@@ -19,6 +19,7 @@ mod finish;
 mod gate;
 mod history;
 mod live;
+mod log;
 mod login;
 mod next;
 mod outcome;
@@ -105,6 +106,8 @@ pub fn router(review: Review) -> Router {
         .route("/calls/{id}/read-back", get(call::back).post(unknown::read_back))
         .route("/history", get(history::page))
         .route("/audit", get(audit::page))
+        .route("/audit/checkpoint", get(log::checkpoint))
+        .route("/audit/key", get(log::key))
         .route("/policy", get(policy::page))
         .route("/account", get(account::page))
         .route("/account/password", get(account::password_page).post(account::password))

@@ -74,6 +74,12 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
             let found = if ran { "found out that it ran" } else { "found out that it did not run" };
             told(if ran { EventKind::Done } else { EventKind::Stopped }, person, found, detail("reason"))
         }
+        "call.restored" => told(
+            EventKind::Alarm,
+            None,
+            "The database was put back from a copy; the call may have been decided and run since",
+            detail("as_of").map(|at| format!("as of {at}")),
+        ),
         "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
         "call.erased" => {
             told(EventKind::Plain, None, "What was sent and what came back was erased, as the retention asks", None)
@@ -96,6 +102,26 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
             "ALARM: the kept result is not the one that was recorded; nobody is told it",
             why,
         ),
+        "alarm.log_behind" | "alarm.log_disagrees" | "alarm.log_unwitnessed" => {
+            told(EventKind::Alarm, None, &log_alarm(&entry.kind, &body["detail"]), None)
+        }
+        "store.backed_up" => {
+            let what = format!("The database was copied, with {} log entries", body["detail"]["log"]);
+            told(EventKind::Plain, None, &what, None)
+        }
+        "store.restored" => told(EventKind::Alarm, None, &put_back(&body["detail"]), None),
+        "log.key_made" => told(EventKind::Plain, None, "The log got its key", detail("vkey")),
+        "log.key_rotated" if body["detail"]["old_lost"] == true => {
+            told(EventKind::Alarm, None, "The log got another key; the one before was lost", detail("new"))
+        }
+        "log.key_rotated" => told(EventKind::Plain, None, "The log got another key", detail("new")),
+        "anchor.added" => told(EventKind::Plain, None, &format!("An anchor was added: {}", anchor(&detail)), None),
+        "anchor.removed" => {
+            told(EventKind::Stopped, None, &format!("An anchor was removed: {}", anchor(&detail)), None)
+        }
+        "anchor.failed" => {
+            told(EventKind::Alarm, None, &format!("An anchor does not get the checkpoints: {}", anchor(&detail)), None)
+        }
         "mail.failed" => told(EventKind::Alarm, person, "could not be mailed", why),
         "service.started" => told(EventKind::Plain, None, "Placet was started", detail("version")),
         "policy.refused" => {
@@ -118,6 +144,43 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("policy")),
         other => told(EventKind::Plain, person.or_else(agent), other, why),
     }
+}
+
+/// An alarm about the log itself, in a sentence.
+#[must_use]
+pub fn log_alarm(kind: &str, detail: &Value) -> String {
+    let source = detail["source"].as_str().unwrap_or("a checkpoint");
+    match kind {
+        "alarm.log_behind" => format!(
+            "ALARM: {source} was signed over {} entries, and the log had {} at the start: an older database was put \
+             back, or its end was cut off",
+            detail["checkpoint"], detail["log"]
+        ),
+        "alarm.log_disagrees" => format!(
+            "ALARM: at the start the log was not the one that {source} was signed over: {}",
+            detail["why"].as_str().unwrap_or_default()
+        ),
+        _ => format!(
+            "ALARM: at the start audit.checkpoint was missing, although the database had a checkpoint over {} entries",
+            detail["checkpoint"]
+        ),
+    }
+}
+
+fn put_back(detail: &Value) -> String {
+    format!(
+        "The database was put back to how it was at {}: {} approvals were withdrawn, the outcome of {} calls is unknown, \
+         {} calls wait for a decision; sessions, links and API tokens were ended",
+        detail["as_of"].as_str().unwrap_or("an unknown moment"),
+        detail["revoked"],
+        detail["outcome_unknown"],
+        detail["pending"]
+    )
+}
+
+fn anchor(detail: &impl Fn(&str) -> Option<String>) -> String {
+    let part = |key| detail(key).unwrap_or_default();
+    format!("{} {}", part("kind"), part("anchor"))
 }
 
 fn signed_in(by: Option<&str>) -> String {

@@ -5,6 +5,8 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod anchors;
+mod backup;
 mod batch;
 mod calls;
 mod calls_read;
@@ -19,6 +21,7 @@ mod people;
 #[cfg(test)]
 mod plans;
 mod receipt;
+mod restored;
 mod retention;
 mod row;
 mod snapshot;
@@ -33,6 +36,8 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
+pub use anchors::{AnchorPlace, AnchorState};
+pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
@@ -45,6 +50,7 @@ pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
 pub use receipt::Receipted;
+pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use snapshot::{ExportFilter, Snapshot};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;

@@ -225,6 +225,7 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         },
         answer_salt: reader.salt("answer_salt")?,
         changed_at: Millis(reader.number("changed_at")?),
+        as_of: row.try_get::<Option<i64>, _>("as_of").map_err(|e| reader.bad("as_of", &e))?.map(Millis),
         held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
         finding: reader.finding()?,

@@ -32,15 +32,15 @@ impl Growing {
         Self { edge: watch::Sender::new(frontier), unstored: Mutex::default() }
     }
 
-    /// Adds entries that were committed, in their order.
-    pub(super) fn committed<'e>(&self, entries: impl ExactSizeIterator<Item = &'e SealedEntry>) {
-        if entries.len() == 0 {
+    /// Adds entries that were committed, by their leaf hashes, in their order.
+    pub(super) fn committed(&self, leaves: &[Digest]) {
+        if leaves.is_empty() {
             return;
         }
         let mut unstored = self.unstored.lock().unwrap_or_else(PoisonError::into_inner);
         self.edge.send_modify(|frontier| {
-            for entry in entries {
-                frontier.push_noting(entry.leaf, |level, index, hash| {
+            for leaf in leaves {
+                frontier.push_noting(*leaf, |level, index, hash| {
                     if level > 0 && level % STEP == 0 {
                         unstored.push((level, index, *hash));
                     }

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub async fn checkpoints(notary: Notary, store: Store, clock: Clock, tasks: Tasks) {
     let mut failed = None;
     while !tasks.is_stopping() {
-        let size = notary.size().await;
+        let size = notary.size();
         let due = async {
             if failed.is_none() {
                 store.log_grown(size).await;

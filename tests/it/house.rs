@@ -24,6 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
+    ("anchor", &["call", "notify"]),
     ("notary", &["audit", "call", "clock", "store", "telemetry"]),
     // The edges. `gateway` asks the policy in force and logs what needs nobody's approval; `review` reads what its
     // pages list and logs what is revealed.
@@ -35,7 +36,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("control", &["call", "clock", "identity", "lifecycle", "notary", "store"]),
     ("health", &["lifecycle", "store", "telemetry"]),
     ("notify", &["call", "clock", "lifecycle", "store", "telemetry"]),
-    ("tasks", &["approvals", "call", "clock", "in_force", "lifecycle", "notary", "notify", "store", "telemetry"]),
+    (
+        "tasks",
+        &["anchor", "approvals", "call", "clock", "in_force", "lifecycle", "notary", "notify", "store", "telemetry"],
+    ),
     // What puts it all together; `overview` answers the pages out of the gateway's knowledge, so that neither side
     // knows the other.
     ("overview", &["call", "gateway", "in_force", "policy", "review", "store"]),

@@ -4,6 +4,7 @@
 mod approvals;
 mod attack;
 mod audit;
+mod backup;
 mod browser;
 mod components;
 mod finding;
@@ -14,6 +15,7 @@ mod notify;
 mod people;
 mod read_back;
 mod real;
+mod restore;
 mod retention;
 mod review_api;
 mod review_decide;

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use crate::support::pages::{Browser, Pages, header};
 
 /// Every address that is read, `{id}` standing for a call.
-const READS: [&str; 15] = [
+const READS: [&str; 17] = [
     "/",
     "/partials/queue",
     "/calls/{id}",
@@ -15,6 +15,8 @@ const READS: [&str; 15] = [
     "/calls/{id}/receipt",
     "/history",
     "/audit",
+    "/audit/checkpoint",
+    "/audit/key",
     "/account",
     "/login",
     "/login/link/plt_link_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",

@@ -104,6 +104,7 @@ fn held(submission: Submission, proof: HoldProof) -> HeldCall {
         answer: None,
         answer_salt: None,
         changed_at: submission.created_at,
+        as_of: None,
         held_mac: Some(proof.0),
         approval_mac: None,
         finding: None,

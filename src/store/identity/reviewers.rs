@@ -145,7 +145,8 @@ impl Store {
                 let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
                 let reviewer = reviewer(&row)?;
                 end_all(tx, reviewer.id, None).await?;
-                end_links_and_tokens(tx, reviewer.id).await?;
+                end_links(tx, reviewer.id).await?;
+                end_tokens(tx, reviewer.id).await?;
                 tx.append(Entry::new("reviewer.disabled").reviewer(reviewer.id))?;
                 Ok(Some(reviewer))
             })
@@ -171,17 +172,47 @@ impl Store {
     }
 }
 
-pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<(), StoreError> {
+/// Ends a person's open links; returns how many.
+pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> {
     let sql = "UPDATE sign_in_links SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL";
     let now = tx.now().0;
-    sqlx::query(sql).bind(id.to_string()).bind(now).execute(tx.connection()).await?;
-    Ok(())
+    Ok(sqlx::query(sql).bind(id.to_string()).bind(now).execute(tx.connection()).await?.rows_affected())
 }
 
-async fn end_links_and_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<(), StoreError> {
-    end_links(tx, id).await?;
+/// Ends a person's API tokens; returns how many.
+async fn end_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> {
     let sql = "UPDATE api_tokens SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL";
     let now = tx.now().0;
-    sqlx::query(sql).bind(id.to_string()).bind(now).execute(tx.connection()).await?;
-    Ok(())
+    Ok(sqlx::query(sql).bind(id.to_string()).bind(now).execute(tx.connection()).await?.rows_affected())
+}
+
+/// How much was ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Ended {
+    pub sessions: u64,
+    pub links: u64,
+    pub tokens: u64,
+}
+
+/// Ends all sessions, links and API tokens of everybody.
+pub(in crate::store) async fn end_everything(tx: &mut Tx<'_>) -> Result<Ended, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM reviewers").fetch_all(tx.connection()).await?;
+    let mut all = Ended::default();
+    for id in ids {
+        let person: ReviewerId = id.parse().map_err(|error: crate::call::BadName| StoreError::BadRow {
+            table: "reviewers",
+            row: id.clone(),
+            column: "id",
+            problem: error.to_string(),
+        })?;
+        let sessions = end_all(tx, person, None).await?;
+        if sessions > 0 {
+            let entry = Entry::new("session.signed_out").reviewer(person).with("sessions", sessions);
+            tx.append(entry.with("why", "the database was put back"))?;
+        }
+        all.sessions += sessions;
+        all.links += end_links(tx, person).await?;
+        all.tokens += end_tokens(tx, person).await?;
+    }
+    Ok(all)
 }

@@ -13,7 +13,7 @@ use super::{public, tamper};
 use crate::support::app::Setup;
 use crate::support::upstream::Upstream;
 
-fn configured() -> tempfile::TempDir {
+pub(super) fn configured() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let toml = "listen = \"127.0.0.1:0\"\npublic_url = \"http://localhost:8080\"\ndata_dir = \"data\"\n\
                 policy = \"policy.json\"\n\n[[upstreams]]\nname = \"iam\"\nurl = \"http://127.0.0.1:9\"\n";
@@ -22,7 +22,7 @@ fn configured() -> tempfile::TempDir {
     folder
 }
 
-fn placet(folder: &Path, arguments: &str) -> Output {
+pub(super) fn placet(folder: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_placet")).args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
 }
 

@@ -1,7 +1,9 @@
 //! The log: its tree, its signed checkpoints, its keys, and what a start finds out about it.
 
+mod anchors;
 mod command;
 mod keys;
+mod page;
 mod start;
 mod tree;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
@@ -31,6 +32,9 @@ use crate::review::{self, Review, Site};
 use crate::store::{HoldLimits, Restoration, Store};
 use crate::tasks;
 use crate::telemetry::Metrics;
+
+/// So many calls of unknown outcome may be read about at once: people press buttons twice.
+const READINGS: usize = 4;
 
 /// What a process brings along, so that a test can bring its own.
 #[derive(Debug)]
@@ -114,6 +118,8 @@ impl App {
         let overview = Arc::new(Whole {
             policy: Arc::clone(&policy),
             upstreams: upstreams.clone(),
+            gateway: gateway.clone(),
+            readings: Semaphore::new(READINGS),
             store: store.clone(),
             reached: config.upstreams.iter().map(|upstream| (upstream.name.clone(), reached(upstream))).collect(),
             mails: mailer.is_some(),
@@ -138,6 +144,8 @@ impl App {
         control::listen(&config.data_dir, desk, &tasks)?;
         start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
         log::start(&notary, &store, &clock, config, mailer.as_ref(), &tasks);
+        let keep = config.retention.arguments;
+        tasks.spawn_vital("retention", tasks::retention(store.clone(), keep, clock.clone(), tasks.clone()));
         let (learning, stopping) = (upstreams.clone(), tasks.clone());
         tasks.spawn("learn_tools", async move {
             tokio::select! {

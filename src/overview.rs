@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::call::{GroupName, Millis, OnTimeout, Requirement, UpstreamName, json};
+use tokio::sync::Semaphore;
+
+use crate::call::{ContextResult, GroupName, HeldCall, Millis, OnTimeout, Requirement, ReviewerId, UpstreamName, json};
 use crate::gateway::upstream::{KnownTool, Upstreams};
+use crate::gateway::{self, Gateway};
 use crate::in_force::{InForce, Loaded};
 use crate::policy::{Call, LimitUse, Policy, Ruling, Scope};
 use crate::review::view::policy::{self as page, Broken, Status, Tool};
@@ -18,6 +21,10 @@ pub struct Whole {
     pub policy: Arc<InForce>,
     /// The servers behind.
     pub upstreams: Upstreams,
+    /// Who asks them.
+    pub gateway: Gateway,
+    /// So many calls may be read about again at once.
+    pub readings: Semaphore,
     /// The database.
     pub store: Store,
     /// How each upstream is reached, without secrets.
@@ -48,6 +55,13 @@ impl Overview for Whole {
                 }
             }
             banners
+        })
+    }
+
+    fn read_again<'a>(&'a self, call: &'a HeldCall, by: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>> {
+        Box::pin(async move {
+            let _reading = self.readings.try_acquire().ok()?;
+            Some(gateway::read_again(&self.gateway, call, by).await)
         })
     }
 

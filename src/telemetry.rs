@@ -120,6 +120,7 @@ const RULED: &str = "placet_calls_ruled_total";
 const DECIDED: &str = "placet_calls_decided_total";
 const ENDED: &str = "placet_calls_ended_total";
 const PENDING: &str = "placet_calls_pending";
+const UNFOUND: &str = "placet_calls_outcome_unknown";
 const HOLD: &str = "placet_hold_seconds";
 const UNELIGIBLE: &str = "placet_calls_without_reviewer";
 const SIGN_INS: &str = "placet_sign_ins_total";
@@ -142,6 +143,7 @@ fn describe() {
     describe_counter!(ENDED, "Held calls that ended, by the state they ended in");
     describe_gauge!(PENDING, "Calls that wait for a reviewer now");
     describe_gauge!(UNELIGIBLE, "Pending calls that no reviewer may decide");
+    describe_gauge!(UNFOUND, "Calls that may have run, and that nobody has looked into");
     describe_histogram!(HOLD, Unit::Seconds, "From holding a call to its decision or expiry");
     describe_counter!(SIGN_INS, "Sign-ins, by outcome: ok, refused, throttled");
     describe_counter!(
@@ -204,6 +206,11 @@ pub fn held_for(span: Duration) {
 pub fn pending(calls: u64, without_reviewer: u64) {
     gauge!(PENDING).set(gauge_value(calls));
     gauge!(UNELIGIBLE).set(gauge_value(without_reviewer));
+}
+
+/// Tells how many calls may have run without anybody having found out.
+pub fn outcome_unknown(calls: u64) {
+    gauge!(UNFOUND).set(gauge_value(calls));
 }
 
 /// How a sign-in ended.

@@ -147,7 +147,7 @@ function close(state) {
 async function refreshCall() {
   const shown = document.getElementById("call");
   const fresh = await fetchPart(callPath(), "#call");
-  if (!fresh || fresh.dataset.state === shown.dataset.state) return;
+  if (!fresh || (fresh.dataset.state === shown.dataset.state && "unfound" in fresh.dataset === "unfound" in shown.dataset)) return;
   const control = shown.querySelector("a:hover, button:hover, summary:hover, textarea:focus");
   if (control || !getSelection().isCollapsed) {
     say("This call has changed.");
@@ -160,7 +160,9 @@ async function refreshCall() {
 
 async function callChanged(id, state) {
   const shown = document.getElementById("call");
-  if (!shown || shown.dataset.call !== id || shown.dataset.state === state) return;
+  if (!shown || shown.dataset.call !== id) return;
+  // What was found out about an unknown outcome leaves the state as it is.
+  if (shown.dataset.state === state && !("unfound" in shown.dataset)) return;
   const mayDecide = document.querySelector("#decide fieldset:enabled");
   if (shown.dataset.state === "pending" && mayDecide) {
     // A vote that leaves the call pending changes nothing the reader has to stop for.

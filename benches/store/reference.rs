@@ -46,7 +46,7 @@ const UPDATE: &str = "UPDATE calls SET state = ?1, ended_by = ?2, ended_why = ?3
 pub(crate) fn connect(file: &Path) -> Connection {
     let connection = Connection::open(file).expect("a database");
     let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                   PRAGMA trusted_schema = OFF";
+                   PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON";
     connection.execute_batch(pragmas).expect("pragmas");
     connection
 }

@@ -3,13 +3,13 @@
 use super::{Approvals, Ineligible, Seal, may_decide};
 use crate::audit::Entry;
 use crate::call::{
-    CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote,
+    CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote, secrets,
 };
 use crate::store::{ApprovalProof, CallChange, NotChanged, Scene, StoreError};
 use crate::telemetry;
 
 /// Longest reason, in bytes.
-const LONGEST_REASON: usize = 4000;
+pub(super) const LONGEST_REASON: usize = 4000;
 
 /// Where a verdict came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,9 @@ pub enum Channel {
 }
 
 impl Channel {
-    fn as_str(self) -> &'static str {
+    /// The word in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Page => "page",
             Self::Api => "api",
@@ -138,7 +140,8 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         tracing::error!(call = %call.submission.id, "ALARM: a pending call is not the one that was held");
         return Err(DecideError::Tampered);
     }
-    let reason = decision.reason.trim().to_owned();
+    // Masked before anything keeps it: log, mails and the agent's answer repeat it, and none of them is erased.
+    let reason = secrets::mask_text(decision.reason.trim());
     if requirement.is_critical() && decision.channel == Channel::Api {
         return Err(DecideError::CriticalByApi);
     }
@@ -163,7 +166,7 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         _ => ("call.voted", None),
     };
     let own = person.email == call.submission.agent.owner;
-    let entry = entry_of(call, kind)
+    let mut entry = entry_of(call, kind)
         .reviewer(decision.by)
         .with("verdict", decision.verdict.as_str())
         .with("reason", vote.reason.clone())
@@ -171,6 +174,7 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         .with("self_approval", own);
     let approval = match &next {
         Some(CallState::Approved { by, at, usable_until }) => {
+            entry = entry.with("usable_until", usable_until.to_string());
             Some(ApprovalProof(seal.approval(&call.digest, by, *at, *usable_until)))
         }
         _ => None,

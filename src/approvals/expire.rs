@@ -53,6 +53,8 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
     let (call, at) = (scene.call, scene.now);
     let requirement = &call.submission.requirement;
     let mut approval = None;
+    // A deadline that the step sets, as the log names it.
+    let mut until = None;
     let (event, kind, notice) = match &call.state {
         // What the stored call asks for proves nothing; that its time is over needs no proof.
         CallState::Pending { .. } if !seal.is_as_held(call) => {
@@ -63,6 +65,7 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
         CallState::Pending { escalated, .. } => match &requirement.on_timeout {
             OnTimeout::Escalate(_) if !escalated => {
                 let expires_at = at.after(requirement.timeout);
+                until = Some(("expires_at", expires_at));
                 (Event::Escalate { at, expires_at }, "call.escalated", Some("call.escalated"))
             }
             // It may have run since then already; only a person can look.
@@ -71,6 +74,7 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
                 let usable_until = at.after(requirement.execute_within);
                 let proof = seal.approval(&call.digest, &Approver::Policy, at, usable_until);
                 approval = Some(ApprovalProof(proof));
+                until = Some(("usable_until", usable_until));
                 (Event::ApproveByPolicy { at, usable_until }, "call.approved", Some("call.decided"))
             }
             OnTimeout::Reject | OnTimeout::Escalate(_) => (Event::Expire { at }, "call.expired", Some("call.expired")),
@@ -78,6 +82,9 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
         _ => return Err(()),
     };
     let mut entry = entry_of(call, kind);
+    if let Some((key, moment)) = until {
+        entry = entry.with(key, moment.to_string());
+    }
     if approval.is_some() {
         entry = entry.with("by", "policy").with("rule", call.submission.rule.clone());
     }

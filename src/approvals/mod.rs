@@ -1,8 +1,9 @@
 //! The life of held calls: the only writer of call state.
 //!
 //! `submit` holds a call, `decide` takes a reviewer's verdict, `cancel` takes the call back, `expire` enforces the
-//! deadlines, `release` runs an approved call once, `recover` finds after a restart what was left open. Each step is
-//! one transaction; who waits hears of it after its commit.
+//! deadlines, `release` runs an approved call once, `recover` finds after a restart what was left open, `find` records
+//! what a person found out about a call that may have run. Each step is one transaction; who waits hears of it after its
+//! commit.
 
 mod attach;
 mod cancel;
@@ -10,7 +11,9 @@ mod decide;
 mod eligible;
 mod events;
 mod expire;
+mod find;
 mod forward;
+mod kept;
 mod recover;
 mod release;
 mod restore;
@@ -27,7 +30,9 @@ pub use cancel::NotCancelled;
 pub use decide::{Channel, DecideError, Decision};
 pub use eligible::{Ineligible, may_decide};
 pub use events::CallChanged;
+pub use find::{Find, FindError};
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
+pub use kept::Kept;
 pub use restore::settle;
 pub use seal::Seal;
 pub use submit::{How, NewCall, SubmitError, Submitted};

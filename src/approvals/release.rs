@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::decide::entry_of;
 use super::{Approvals, ForwardError, Seal, may_decide};
 use crate::audit::SealedEntry;
+use crate::call::salted::{Salt, answer_digest};
 use crate::call::{Answer, Approver, CallId, CallState, ClaimId, Event, HeldCall, Outcome, ReleaseWhen, json};
 use crate::store::{CallChange, NotChanged, Scene, StoreError, StoredEntry};
 
@@ -113,14 +114,11 @@ impl Approvals {
     /// stops, and a restart then finds the outcome unknown.
     async fn record(&self, id: CallId, claim: ClaimId, answer: Result<Answer, ForwardError>) -> Result<(), StoreError> {
         let mut wait = std::time::Duration::from_millis(100);
+        let salt = self.0.entropy.bytes();
         loop {
             let answer = answer.clone();
-            match self
-                .0
-                .store
-                .change_call(id, None, move |scene| Ok::<_, ()>(finish(scene, claim, answer.clone())))
-                .await
-            {
+            let step = move |scene: &Scene<'_>| Ok::<_, ()>(finish(scene, claim, answer.clone(), salt));
+            match self.0.store.change_call(id, None, step).await {
                 Ok(Ok(call)) => {
                     self.announce(&call);
                     return Ok(());
@@ -149,11 +147,7 @@ fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Res
         return Err(Forbidden::tampered("the approval does not bear this service's seal"));
     }
     let digest = call.digest.to_string();
-    let logged = |kind: &str| {
-        log.iter().any(|entry| {
-            SealedEntry::leaf_of(entry.body.as_bytes()).matches(&entry.leaf) && says(&entry.body, kind, &digest)
-        })
-    };
+    let logged = |kind: &str| log.iter().any(|entry| says(entry, kind, &digest));
     if !logged("call.approved") {
         return Err(Forbidden::tampered("the log has no entry of the approval"));
     }
@@ -181,9 +175,15 @@ fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Res
     Ok(())
 }
 
-/// Whether an entry's body tells this of this digest, read by the strict reader: the columns beside it prove nothing.
-fn says(body: &str, kind: &str, digest: &str) -> bool {
-    json::read_strict(body.as_bytes(), &json::Limits::default()).is_ok_and(|body| {
+/// An entry's body, read by the strict reader, if it is the one that was hashed.
+pub(super) fn body_of(entry: &StoredEntry) -> Option<json::Document<'_>> {
+    let intact = SealedEntry::leaf_of(entry.body.as_bytes()).matches(&entry.leaf);
+    intact.then(|| json::read_strict(entry.body.as_bytes(), &json::Limits::default()).ok())?
+}
+
+/// Whether an entry's body tells this of this digest: the columns beside it prove nothing.
+fn says(entry: &StoredEntry, kind: &str, digest: &str) -> bool {
+    body_of(entry).is_some_and(|body| {
         let is = |pointer, text| body.root().pointer(pointer).and_then(json::Node::as_str) == Some(text);
         is("/kind", kind) && is("/detail/digest", digest)
     })
@@ -208,7 +208,7 @@ fn claim_or_revoke(scene: &Scene<'_>, claim: ClaimId, allowed: Result<(), Forbid
     CallChange { event, entry, vote: None, approval: None, answer: None, notice }
 }
 
-fn finish(scene: &Scene<'_>, claim: ClaimId, answer: Result<Answer, ForwardError>) -> CallChange {
+fn finish(scene: &Scene<'_>, claim: ClaimId, answer: Result<Answer, ForwardError>, salt: Salt) -> CallChange {
     let (outcome, kind, answer, why) = match answer {
         Ok(answer @ Answer::Error(_)) => (Outcome::ToolError, "call.tool_error", Some(answer), None),
         Ok(Answer::Result(result)) if is_error(&result) => {
@@ -227,8 +227,12 @@ fn finish(scene: &Scene<'_>, claim: ClaimId, answer: Result<Answer, ForwardError
     if let Some(why) = why {
         entry = entry.with("why", why);
     }
+    if let Some(answer) = &answer {
+        entry = entry.with("result", answer_digest(scene.call.submission.id, &salt, answer).to_string());
+    }
     let notice = if kind == "call.outcome_unknown" { "call.outcome_unknown" } else { "call.finished" };
     let event = Event::Finish { claim, at: scene.now, outcome };
+    let answer = answer.map(|answer| (answer, salt));
     CallChange { event, entry, vote: None, approval: None, answer, notice: Some(notice) }
 }
 

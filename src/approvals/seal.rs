@@ -8,7 +8,7 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::call::{Approver, Digest, HeldCall, Millis, StoredVote, Submission, Vote};
+use crate::call::{Approver, Digest, Finding, HeldCall, Millis, StoredFinding, StoredVote, Submission, Vote};
 use crate::clock::Entropy;
 
 /// The key of the seals.
@@ -123,6 +123,25 @@ impl Seal {
         self.mac(parts)
     }
 
+    /// Over the call's digest and everything the finding says.
+    #[must_use]
+    pub fn finding(&self, call: &Digest, finding: &Finding) -> Digest {
+        self.mac([
+            b"placet/finding/v1".as_slice(),
+            &call.0,
+            if finding.ran { b"ran" } else { b"did not run" },
+            finding.by.0.as_bytes(),
+            &finding.at.0.to_be_bytes(),
+            finding.reason.as_bytes(),
+        ])
+    }
+
+    /// Whether this finding was recorded here, on this call.
+    #[must_use]
+    pub fn is_genuine_finding(&self, call: &Digest, stored: &StoredFinding) -> bool {
+        self.finding(call, &stored.finding).matches(&stored.mac)
+    }
+
     /// Whether this vote was cast here, on this call.
     #[must_use]
     pub fn is_genuine(&self, call: &Digest, stored: &StoredVote) -> bool {
@@ -154,6 +173,28 @@ mod tests {
             Vote { reason: "yes".into(), ..vote.clone() },
         ] {
             assert!(!seal.is_genuine(&call, &StoredVote { vote: changed, ..stored.clone() }));
+        }
+    }
+
+    #[test]
+    fn any_changed_fact_breaks_the_seal_of_a_finding() {
+        let (seal, call) = (Seal::new([1; 32]), Digest([2; 32]));
+        let finding = Finding { ran: true, by: ReviewerId(Uuid::nil()), at: Millis(7), reason: "it is there".into() };
+        let stored = StoredFinding {
+            mac: seal.finding(&call, &finding),
+            by_email: Email::parse("mira@example.com").unwrap(),
+            finding: finding.clone(),
+        };
+        assert!(seal.is_genuine_finding(&call, &stored));
+        assert!(!seal.is_genuine_finding(&Digest([3; 32]), &stored));
+        assert!(!Seal::new([9; 32]).is_genuine_finding(&call, &stored));
+        for changed in [
+            Finding { ran: false, ..finding.clone() },
+            Finding { by: ReviewerId(Uuid::max()), ..finding.clone() },
+            Finding { at: Millis(8), ..finding.clone() },
+            Finding { reason: "it is not".into(), ..finding.clone() },
+        ] {
+            assert!(!seal.is_genuine_finding(&call, &StoredFinding { finding: changed, ..stored.clone() }));
         }
     }
 

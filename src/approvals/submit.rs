@@ -164,7 +164,7 @@ impl Approvals {
             let proof = seal.held(&submission)?;
             Ok((submission, HoldProof(proof)))
         };
-        self.0.store.hold(agent, same_call, limits, make).await
+        self.0.store.hold(agent, same_call, limits, self.answers(), make).await
     }
 }
 

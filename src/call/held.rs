@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentId, AgentName, CallId, CallState, Digest, DigestParts, Email, Millis, Requirement, ToolName, UpstreamName,
+    AgentId, AgentName, CallId, CallState, Digest, DigestParts, Email, Millis, Requirement, StoredFinding, ToolName,
+    UpstreamName, salted::Salt,
 };
 
 /// The two eras of the protocol that one endpoint serves.
@@ -85,7 +86,8 @@ impl Submission {
         .digest()
     }
 
-    /// The arguments, byte for byte; the empty object where the call has none.
+    /// The arguments, byte for byte; the empty object where the call has none. Of a call that may have been redacted
+    /// ask [`HeldCall::arguments`].
     #[must_use]
     pub fn arguments(&self) -> &str {
         self.arguments_at.and_then(|(start, end)| self.params.get(start..end)).unwrap_or("{}")
@@ -124,8 +126,12 @@ pub struct HeldCall {
     pub caller_gone: bool,
     /// What was read for the reviewer; `None` until the reads have ended.
     pub context: Option<Vec<ContextResult>>,
+    /// Salts the log's commitment to `context`.
+    pub context_salt: Option<Salt>,
     /// The upstream's answer, while it is kept: a JSON-RPC `result` or `error`.
     pub answer: Option<Answer>,
+    /// Salts the log's commitment to `answer`.
+    pub answer_salt: Option<Salt>,
     /// When the state last changed.
     pub changed_at: Millis,
     /// While it was pending the database was put back to how it was at this moment: it may have been decided, and have
@@ -135,6 +141,19 @@ pub struct HeldCall {
     pub held_mac: Option<Digest>,
     /// Proves the approval, as each vote's own proves the vote.
     pub approval_mac: Option<Digest>,
+    /// What a person found out, where the outcome was unknown.
+    pub finding: Option<StoredFinding>,
+    /// When retention erased the parameters, headers, nonce, reads and answer, and what recognises the same call. The
+    /// submission has them empty then, so that its digest is no longer the stored one: such a call cannot run.
+    pub redacted_at: Option<Millis>,
+}
+
+impl HeldCall {
+    /// The arguments, byte for byte, while they are kept.
+    #[must_use]
+    pub fn arguments(&self) -> Option<&str> {
+        self.redacted_at.is_none().then(|| self.submission.arguments())
+    }
 }
 
 /// A vote with what proves it.

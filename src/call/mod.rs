@@ -2,16 +2,19 @@
 
 pub mod arguments;
 mod digest;
+mod finding;
 mod held;
 mod ids;
 pub mod json;
 mod requirement;
+pub mod salted;
 pub mod secrets;
 mod state;
 mod time;
 mod verdict;
 
 pub use digest::{BadDigest, Digest, DigestParts};
+pub use finding::{Finding, StoredFinding};
 pub use held::{Answer, Caller, ContextResult, Disposition, Era, HeldCall, StoredVote, Submission};
 pub use ids::{AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, ToolName, UpstreamName};
 pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk};

@@ -44,6 +44,14 @@ pub fn mask_text(text: &str) -> String {
     cover(text, &shapes::find(text, shapes::mentions_aws_key(text)))
 }
 
+/// How many values of a JSON text, or places of any other text, masking would cover.
+pub fn count(text: &str) -> usize {
+    match read(text) {
+        Some(doc) => masks(&doc).len(),
+        None => shapes::find(text, shapes::mentions_aws_key(text)).len(),
+    }
+}
+
 /// Whether masking would change the text, JSON or not.
 pub fn contains_secret(text: &str) -> bool {
     match read(text) {

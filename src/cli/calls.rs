@@ -32,6 +32,9 @@ enum Command {
     Show {
         /// The call's id
         id: String,
+        /// Show what is masked as well; the log says who looked. Needs a token made with --decide
+        #[arg(long)]
+        reveal: bool,
     },
     /// Approve this exact call once
     Approve {
@@ -39,6 +42,17 @@ enum Command {
         id: String,
         /// Why, for the log
         #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Say what became of a call whose outcome is unknown, once you have looked
+    Finding {
+        /// The call's id
+        id: String,
+        /// Whether it took effect
+        #[arg(long, value_enum)]
+        ran: Ran,
+        /// How you know
+        #[arg(long)]
         reason: String,
     },
     /// Reject it
@@ -51,14 +65,28 @@ enum Command {
     },
 }
 
+/// What a person found out.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Ran {
+    /// It took effect
+    Yes,
+    /// It did not
+    No,
+}
+
 /// Runs the command.
 pub fn run(args: Args) -> Exit {
     let done = block_on(async {
         let api = args.server.open()?;
         match args.command.unwrap_or(Command::List { state: "pending".into() }) {
             Command::List { state } => list(&api, &state, args.json).await,
-            Command::Show { id } => {
-                let call = api.get(&path(&id)?).await?;
+            Command::Show { id, reveal } => {
+                let path = path(&id)?;
+                let call = if reveal {
+                    api.post(&format!("{path}/reveal"), &json!({})).await?
+                } else {
+                    api.get(&path).await?
+                };
                 if args.json {
                     say(&call);
                 } else {
@@ -67,6 +95,16 @@ pub fn run(args: Args) -> Exit {
                 Ok(())
             }
             Command::Approve { id, reason } => decide(&api, &id, "approve", &reason, args.json).await,
+            Command::Finding { id, ran, reason } => {
+                let body = json!({"ran": matches!(ran, Ran::Yes), "reason": reason});
+                let call = api.post(&format!("{}/finding", path(&id)?), &body).await?;
+                if args.json {
+                    say(&call);
+                } else {
+                    say(format!("{} {}", text(&call, "id"), found(&call)));
+                }
+                Ok(())
+            }
             Command::Reject { id, reason } => decide(&api, &id, "reject", &reason, args.json).await,
         }
     });
@@ -106,14 +144,17 @@ async fn list(api: &Api, state: &str, json: bool) -> Result<(), Failure> {
         complain(format!("no call is {state}"));
     }
     for call in &calls {
+        let last = match call["state"].as_str() {
+            Some("outcome_unknown") => found(call).to_owned(),
+            _ => format!("until {}", text(call, "expires_at")),
+        };
         say(format!(
-            "{}  {:<10} {}  {} on {}  until {}",
+            "{}  {:<10} {}  {} on {}  {last}",
             text(call, "id"),
             text(call, "state"),
             text(call, "agent"),
             text(call, "tool"),
             text(call, "upstream"),
-            text(call, "expires_at")
         ));
     }
     Ok(())
@@ -136,7 +177,24 @@ fn show(call: &Value) {
     for key in ["id", "state", "agent", "upstream", "tool", "created_at", "expires_at", "digest"] {
         say(format!("{key:<11} {}", text(call, key)));
     }
-    say(format!("arguments   {}", text(call, "arguments")));
+    match call["redacted_at"].as_str() {
+        Some(at) => say(format!("arguments   erased at {at}, as the retention asks")),
+        None => say(format!("arguments   {}", text(call, "arguments"))),
+    }
+    if let Some(masked @ 1..) = call["masked"].as_u64() {
+        complain(format!("{masked} masked; `placet calls show ID --reveal` shows them, and the log says who looked"));
+    }
+    if call["state"] == "outcome_unknown" {
+        let (finding, why) = (&call["finding"], &call["outcome"]);
+        say(format!("why         {}", text(why, "why")));
+        say(format!(
+            "finding     {} {} {} {}",
+            found(call),
+            text(finding, "by"),
+            text(finding, "at"),
+            text(finding, "reason")
+        ));
+    }
     for decision in call["decisions"].as_array().into_iter().flatten() {
         say(format!(
             "{:<11} by {} at {} {}",
@@ -145,6 +203,15 @@ fn show(call: &Value) {
             text(decision, "at"),
             text(decision, "reason")
         ));
+    }
+}
+
+/// What is known of a call that may have run.
+fn found(call: &Value) -> &'static str {
+    match call["finding"]["ran"].as_bool() {
+        None => "NOBODY KNOWS whether it ran: look, then `placet calls finding ID --ran yes|no --reason R`",
+        Some(true) => "was found to have run",
+        Some(false) => "was found not to have run",
     }
 }
 

@@ -42,7 +42,7 @@ enum Command {
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
     Reviewer(reviewer::Args),
-    /// Sign the log, replace its key
+    /// Sign the audit log, replace its key; export, verify and prove it
     Audit(audit::Args),
     /// Copy the database into a file, while it is served from or not
     Backup(backup::Args),

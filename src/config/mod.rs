@@ -81,7 +81,7 @@ pub struct Server {
 /// `[retention]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// After it the arguments of a call that has ended are erased.
+    /// So long after a call has ended its arguments, reads and result are erased.
     pub arguments: Duration,
 }
 

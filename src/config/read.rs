@@ -75,7 +75,7 @@ impl Source<'_, '_> {
         let policy = path("policy", "policy.json");
         let hold = self.hold(top.get("hold"));
         let server = self.server(top.get("server"));
-        let retention = self.retention(top.get("retention"));
+        let retention = self.retention(top.get("retention"), hold.as_ref());
         let upstreams = self.upstreams(&top);
         let mail = top.get("mail").map(|at| self.mail(&at));
         let anchors = self.anchors(&top);
@@ -151,10 +151,17 @@ impl Source<'_, '_> {
         Some(Server { allowed_hosts, trusted_proxies, session_idle: session_idle?, session_max: session_max? })
     }
 
-    fn retention(&mut self, at: Option<At<'_, '_>>) -> Option<Retention> {
+    fn retention(&mut self, at: Option<At<'_, '_>>, hold: Option<&Hold>) -> Option<Retention> {
         let table = self.table(at, &["arguments"])?;
-        let arguments = table.and_then(|table| table.get("arguments"));
-        Some(Retention { arguments: self.span(arguments, minutes(90 * 24 * 60), positive_duration)? })
+        let at = table.and_then(|table| table.get("arguments"));
+        let arguments = self.span(at.clone(), minutes(90 * 24 * 60), positive_duration)?;
+        if let (Some(at), Some(hold)) = (at, hold)
+            && arguments < hold.result_ttl
+        {
+            let message = "a result is erased before hold.result_ttl is over, so a caller that comes back may miss it";
+            self.reader.warn(at.node.span.start, &at.pointer, message, "make retention.arguments the longer one");
+        }
+        Some(Retention { arguments })
     }
 
     fn upstreams(&mut self, top: &Fields<'_, '_>) -> Vec<Option<Upstream>> {

@@ -241,6 +241,7 @@ fn each_of_these_is_refused_or_warned_of() {
         "[[upstreams]]\nname = \"a\"\nurl = \"https://h\"\nuser = \"u\"",
         "[[upstreams]]\nname = \"a\"\ncommand = [\"x\"]\nheaders = {}",
         "[[anchors]]\nmail = \"nobody\"",
+        "[retention]\narguments = \"30m\"",
     ] {
         writeln!(said, "{text}\n{}", problems(text)).unwrap();
     }

@@ -62,7 +62,7 @@ pub enum Purpose {
 /// As [`hold`], for either purpose.
 pub async fn begin(context: &Arc<Context>, asked: Asked, to: To, call: HeldCall, how: How, purpose: Purpose) -> Reply {
     if call.state.is_terminal() {
-        return Reply::message(to.ended(&call, asked.at));
+        return Reply::message(ended(context, &to, &call, asked.at).await);
     }
     let (frames, receiver) = mpsc::channel(QUEUE);
     let (said, relayed) = mpsc::channel(QUEUE);
@@ -123,7 +123,7 @@ impl Waiting {
     async fn run(mut self, relayed: mpsc::Receiver<upstream::Message>) {
         let end = self.wait(relayed).await;
         let message = match end {
-            End::Answer(call) => Some(self.to.ended(&call, self.asked.at)),
+            End::Answer(call) => Some(ended(&self.context, &self.to, &call, self.asked.at).await),
             End::NoWord => Some(self.to.unreadable()),
             End::BudgetSpent => Some(self.tell_to_return().await),
             End::CallerGone => return self.caller_gone().await,
@@ -202,7 +202,7 @@ impl Waiting {
             return self.to.unreadable();
         }
         match approvals.call(self.id()).await {
-            Ok(call) if call.state.is_terminal() => self.to.ended(&call, self.asked.at),
+            Ok(call) if call.state.is_terminal() => ended(&self.context, &self.to, &call, self.asked.at).await,
             Ok(call) => self.to.open(&call),
             Err(_) => self.to.open(&self.call),
         }
@@ -237,6 +237,19 @@ impl Waiting {
                 tracing::info!(call = %id, under_way, "a running call was taken back");
             }
             Err(error) => tracing::info!(call = %id, %error, "a call was not taken back"),
+        }
+    }
+}
+
+/// What an ended call's caller is told: its answer only if it is the one that was recorded.
+async fn ended(context: &Context, to: &To, call: &HeldCall, asked_at: Millis) -> String {
+    match context.gateway.approvals().vouches_for(call).await {
+        Ok(true) => to.ended(call, asked_at),
+        Ok(false) if call.finding.is_some() => to.ended(&HeldCall { finding: None, ..call.clone() }, asked_at),
+        Ok(false) => to.untrue(call),
+        Err(error) => {
+            tracing::error!(call = %call.submission.id, %error, "a kept answer could not be compared with the log");
+            to.unreadable()
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Facts {
     pub already: Option<String>,
     /// Whether an approval can still be had, where it is missing.
     pub authorization: Option<Remediation>,
+    /// What a person found out about a call whose outcome was unknown.
+    pub ran: Option<bool>,
 }
 
 /// What can be done about a missing approval, SEP-2848.
@@ -56,6 +58,9 @@ impl Facts {
         }
         if let Some(at) = &self.already {
             call.push(format!(r#""already_executed_at":{}"#, quote(at)));
+        }
+        if let Some(ran) = self.ran {
+            call.push(format!(r#""found_to_have_run":{ran}"#));
         }
         let mut members = vec![format!(r#""{CALL}":{{{}}}"#, call.join(","))];
         if let Some(disposition) = self.disposition {

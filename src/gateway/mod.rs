@@ -31,6 +31,7 @@ use std::time::Duration;
 
 pub use checks::Hosts;
 pub use endpoint::router;
+pub use reads::again as read_again;
 
 use crate::approvals::Approvals;
 use crate::clock::{Clock, Entropy};

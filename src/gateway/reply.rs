@@ -5,7 +5,7 @@ use super::error::{INTERNAL, INVALID_PARAMS, RpcError};
 use super::meta::{self, Facts, Remediation};
 use crate::approvals::SubmitError;
 use crate::call::json::quote;
-use crate::call::{Answer, CallState, Era, HeldCall, Millis};
+use crate::call::{Answer, CallState, Era, Finding, HeldCall, Millis};
 
 /// To whom an answer goes: the request's id as it was written, and the era, which decides what a result must have.
 #[derive(Clone, Debug)]
@@ -126,6 +126,16 @@ impl To {
         RpcError::answer(INTERNAL, message).message(&self.id)
     }
 
+    /// The call ran, and what is kept as its answer is not what was recorded.
+    pub fn untrue(&self, call: &HeldCall) -> String {
+        let text = format!(
+            "This call ran already, at {}, but what is kept as its result was changed since, so it is not passed on. Do \
+             not repeat it; ask the person you work for. The operator finds an alarm in Placet's log.",
+            call.changed_at
+        );
+        self.result(&text, &facts(call, true))
+    }
+
     /// The call has ended. `asked_at` is when this request came: a call that had ended before is marked so.
     pub fn ended(&self, call: &HeldCall, asked_at: Millis) -> String {
         let before = call.changed_at < asked_at;
@@ -154,17 +164,33 @@ impl To {
                     .to_owned(),
                 unavailable,
             ),
-            CallState::OutcomeUnknown { .. } => (
-                "This call may have run: it was approved and sent, but the answer was lost. Do not repeat it; look \
-                 first whether its effect is there. A person was told."
-                    .to_owned(),
-                None,
-            ),
+            CallState::OutcomeUnknown { .. } => return self.unknown(call),
             CallState::Pending { .. } | CallState::Approved { .. } | CallState::Releasing { .. } => {
                 return self.open(call);
             }
         };
         self.result(&text, &Facts { authorization, ..facts(call, false) })
+    }
+
+    /// Nobody knows whether the call ran, or a person has found out.
+    fn unknown(&self, call: &HeldCall) -> String {
+        let finding = call.finding.as_ref().map(|stored| &stored.finding);
+        let text = match finding {
+            None => {
+                "This call may have run: it was approved and sent, but the answer was lost. Do not repeat it; look \
+                     first whether its effect is there. A person was told."
+                    .to_owned()
+            }
+            Some(Finding { ran: true, at, .. }) => format!(
+                "This call ran: its answer was lost, but a person looked and found, at {at}, that it took effect. Do not \
+                 repeat it."
+            ),
+            Some(Finding { ran: false, at, .. }) => format!(
+                "This call did not run: it was approved and sent, but a person looked and found, at {at}, that it did \
+                 not take effect. If it is still needed, call it again; it then needs a new approval."
+            ),
+        };
+        self.result(&text, &Facts { ran: finding.map(|finding| finding.ran), ..facts(call, false) })
     }
 
     /// The call ran: the upstream's own answer, byte for byte but for what Placet says in `_meta`.
@@ -200,6 +226,7 @@ fn facts(call: &HeldCall, before: bool) -> Facts {
         disposition: call.state.disposition(),
         already: before.then(|| call.changed_at.to_string()),
         authorization: None,
+        ran: None,
     }
 }
 

@@ -55,11 +55,15 @@ fn call(state: CallState) -> HeldCall {
         told_to_return: false,
         caller_gone: false,
         context: None,
+        context_salt: None,
         answer: None,
+        answer_salt: None,
         changed_at: NOW,
         as_of: None,
         held_mac: None,
         approval_mac: None,
+        finding: None,
+        redacted_at: None,
     }
 }
 

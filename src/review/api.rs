@@ -12,10 +12,11 @@ use super::arguments;
 use super::decide::{Asked, Refused};
 use super::describe::{line, severity};
 use super::failure::{Answer, Failure};
+use super::reveal::Secrets;
 use super::rights::sight;
 use super::session::Script;
 use super::view::error::Problem;
-use crate::approvals::Channel;
+use crate::approvals::{Channel, Kept};
 use crate::call::{self, CallId, CallState, HeldCall, Millis, Verdict, secrets};
 use crate::explain::tree::Reveal;
 use crate::store::CallFilter;
@@ -35,7 +36,7 @@ pub struct ListAsked {
     limit: Option<u32>,
 }
 
-/// `GET /api/v1/calls`: newest first. Secrets are masked here; one call alone is exact.
+/// `GET /api/v1/calls`: newest first. Secrets are masked, here and everywhere that is only read.
 pub async fn list(
     State(review): State<Review>,
     Script(access): Script,
@@ -62,22 +63,17 @@ pub async fn list(
         let kept: String = set.map(|(key, value)| format!("{key}={}&", super::next::query_value(&value))).collect();
         format!("/api/v1/calls?{kept}limit={limit}&after={id}")
     });
-    let calls: Vec<Value> = page
-        .calls
-        .iter()
-        .map(|call| {
-            let mut value = call_json(call);
-            value["arguments"] = secrets::mask_json(call.submission.arguments()).into();
-            value
-        })
-        .collect();
+    let mut calls = Vec::with_capacity(page.calls.len());
+    for call in &page.calls {
+        calls.push(review.call_value(call).await?);
+    }
     Ok(Json(json!({ "calls": calls, "next": next })).into_response())
 }
 
 /// `GET /api/v1/calls/{id}`
 pub async fn show(State(review): State<Review>, Script(access): Script, Path(id): Path<String>) -> Answer {
     let call = review.visible_to(&access.reviewer, &id).await?;
-    Ok(Json(call_json(&call)).into_response())
+    Ok(Json(review.call_value(&call).await?).into_response())
 }
 
 /// A verdict in JSON.
@@ -121,16 +117,25 @@ pub async fn decision(
         confirmed: false,
     };
     match review.decide(&call, asked).await {
-        Ok(call) => Ok(Json(call_json(&call)).into_response()),
+        Ok(call) => Ok(Json(review.call_value(&call).await?).into_response()),
         Err(Refused::Final(failure)) => Err(failure),
         Err(Refused::TryAgain(what)) => Err(Failure::request(StatusCode::UNPROCESSABLE_ENTITY, &what)),
     }
 }
 
+impl Review {
+    /// A call as the interface writes it, secrets masked.
+    pub(super) async fn call_value(&self, call: &HeldCall) -> Result<Value, Failure> {
+        let kept = self.0.approvals.kept(call, &self.0.store.entries_of(call.submission.id).await?);
+        Ok(call_json(call, kept, Reveal::Masked))
+    }
+}
+
 /// A call as the interface writes it.
-fn call_json(held: &HeldCall) -> Value {
+pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
     let submission = &held.submission;
-    let read = arguments::read(submission.arguments(), Reveal::Masked);
+    let read = arguments::read(held.arguments(), reveal);
+    let masked = if reveal == Reveal::Masked { Secrets::of(held, kept).all() } else { 0 };
     let decisions: Vec<_> = held
         .votes
         .iter()
@@ -140,7 +145,7 @@ fn call_json(held: &HeldCall) -> Value {
                 "verdict": vote.verdict,
                 "by": stored.by_email,
                 "at": iso(vote.at),
-                "reason": vote.reason,
+                "reason": secrets::mask_text(&vote.reason),
             })
         })
         .collect();
@@ -157,22 +162,37 @@ fn call_json(held: &HeldCall) -> Value {
         "agent": submission.agent.name,
         "upstream": submission.upstream,
         "tool": submission.tool,
-        "arguments": submission.arguments(),
+        "arguments": held.arguments().map(|text| arguments::masked(text, reveal)),
+        "masked": masked,
+        "redacted_at": held.redacted_at.map(iso),
         "digest": held.digest,
         "created_at": iso(submission.created_at),
         "expires_at": iso(held.expires_at),
         "decided_at": decided_at(held).map(iso),
         "decisions": decisions,
+        "finding": held.finding.as_ref().map(|stored| {
+            if !kept.finding {
+                return json!({ "ran": null, "tampered": true });
+            }
+            let finding = &stored.finding;
+            json!({
+                "ran": finding.ran,
+                "by": stored.by_email,
+                "at": iso(finding.at),
+                "reason": secrets::mask_text(&finding.reason),
+                "tampered": false,
+            })
+        }),
         "approvals_needed": submission.requirement.quorum.approvals(),
         "verdict": { "severity": severity(&submission.requirement).slug(), "line": line(held) },
         "findings": [],
         "new_access": [],
         "tricks": tricks,
-        "baseline": baseline(held),
+        "baseline": baseline(held, kept, reveal),
         "approvable": pending && read.blocked.is_none(),
         "blocked_by": read.blocked.filter(|_| pending),
         "restored_as_of": held.as_of.map(iso),
-        "outcome": outcome(held),
+        "outcome": outcome(held, kept, reveal),
     })
 }
 
@@ -189,7 +209,10 @@ fn decided_at(held: &HeldCall) -> Option<Millis> {
     }
 }
 
-fn baseline(held: &HeldCall) -> Value {
+fn baseline(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
+    if !kept.context {
+        return json!({ "state": "tampered", "as_of": null, "calls": [] });
+    }
     let Some(results) = &held.context else {
         let state = if held.submission.requirement.context.is_empty() { "none" } else { "loading" };
         return json!({ "state": state, "as_of": null, "calls": [] });
@@ -206,9 +229,9 @@ fn baseline(held: &HeldCall) -> Value {
         .map(|read| {
             json!({
                 "tool": read.tool,
-                "arguments": secrets::mask_json(&read.arguments),
+                "arguments": arguments::masked(&read.arguments, reveal),
                 "at": iso(read.at),
-                "result": read.result.as_ref().ok().map(|text| secrets::mask_json(text)),
+                "result": read.result.as_ref().ok().map(|text| arguments::masked(text, reveal)),
                 "error": read.result.as_ref().err().map(|why| secrets::mask_text(why)),
             })
         })
@@ -216,20 +239,21 @@ fn baseline(held: &HeldCall) -> Value {
     json!({ "state": state, "as_of": results.iter().map(|read| read.at).min().map(iso), "calls": calls })
 }
 
-fn outcome(held: &HeldCall) -> Value {
+fn outcome(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
     let (at, why) = match &held.state {
         CallState::Executed { at } | CallState::ToolError { at } => (*at, None),
         CallState::OutcomeUnknown { at, why } | CallState::Revoked { at, why } => (*at, Some(why.as_str())),
         _ => return Value::Null,
     };
-    let answer = held.answer.as_ref().map(|answer| match answer {
+    let answer = held.answer.as_ref().filter(|_| kept.answer).map(|answer| match answer {
         call::Answer::Result(text) => ("result", text),
         call::Answer::Error(text) => ("error", text),
     });
     json!({
         "at": iso(at),
         "kind": answer.map(|(kind, _)| kind),
-        "text": answer.map(|(_, text)| secrets::mask_json(text)),
-        "why": why,
+        "text": answer.map(|(_, text)| arguments::masked(text, reveal)),
+        "why": why.map(secrets::mask_text),
+        "tampered": !kept.answer,
     })
 }

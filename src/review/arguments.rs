@@ -3,7 +3,7 @@
 
 use super::view::tree as view;
 use crate::call::json::{Document, Kind, Limits, Node, read_strict};
-use crate::call::secrets;
+use crate::call::secrets::{self, MASK};
 use crate::explain::tree::{self, Reveal};
 use crate::explain::trickery::{Trick, TrickKind, tricks};
 
@@ -14,39 +14,49 @@ pub struct Read {
     pub tree: view::Tree,
     /// What hides or misleads.
     pub tricks: Vec<Trick>,
-    /// How many secrets there are, masked or not.
-    pub secrets: usize,
     /// Why nobody can approve what can be read in more than one way, or not at all.
     pub blocked: Option<String>,
     /// The agent's own `confirmed: true`, which is no human's consent.
     pub claims_confirmation: bool,
 }
 
-/// Reads the exact text of a call's arguments.
+/// Reads the exact text of a call's arguments; nothing where they are erased.
 #[must_use]
-pub fn read(text: &str, reveal: Reveal) -> Read {
+pub fn read(text: Option<&str>, reveal: Reveal) -> Read {
+    let nothing = Read { tree: view::Tree::new(), tricks: Vec::new(), blocked: None, claims_confirmation: false };
+    let Some(text) = text else { return nothing };
     match parse(text) {
         Ok(document) => {
             let tricks = tricks(&document);
+            let secrets = secrets::masks(&document).len();
             Read {
                 tree: laid_out(tree::Tree::of(&document, reveal)),
-                secrets: secrets::masks(&document).len(),
                 blocked: blocked(&tricks),
                 claims_confirmation: document.root().get("confirmed").and_then(Node::as_bool) == Some(true),
-                tricks,
+                tricks: if secrets > 0 && reveal == Reveal::Masked { covered(tricks, text) } else { tricks },
             }
         }
         // They were read strictly when the call came in: what cannot be read now was changed since.
         Err(why) => Read {
-            tree: view::Tree::new(),
             tricks: vec![Trick { kind: TrickKind::Unparsable, where_: String::new(), shown: why.clone() }],
-            secrets: 0,
             blocked: Some(format!(
                 "The stored arguments cannot be read ({why}), so nobody can know what would happen."
             )),
-            claims_confirmation: false,
+            ..nothing
         },
     }
+}
+
+/// The tricks of a text that holds secrets: what is shown of each is taken from the masked text, and of a trick that
+/// masking covers nothing is.
+fn covered(mut all: Vec<Trick>, text: &str) -> Vec<Trick> {
+    let masked = secrets::mask_json(text);
+    let seen = parse(&masked).map(|document| tricks(&document)).unwrap_or_default();
+    for trick in &mut all {
+        let same = seen.iter().find(|seen| (seen.kind, &seen.where_) == (trick.kind, &trick.where_));
+        trick.shown = same.map_or_else(|| MASK.to_owned(), |same| same.shown.clone());
+    }
+    all
 }
 
 /// Why arguments with these tricks cannot be approved; `None` if they can.
@@ -135,23 +145,22 @@ mod tests {
     #[test]
     fn what_reads_two_ways_cannot_be_approved() {
         let fine = r#"{"policy_document":"{\"Statement\":[]}","note":"[sic] a remark"}"#;
-        assert_eq!(read(fine, Reveal::Masked).blocked, None);
+        assert_eq!(read(Some(fine), Reveal::Masked).blocked, None);
         for bad in
             [r#"{"policy_document":"{\"Action\":1,\"Action\":2}"}"#, r#"{"policy_document":"{\"Action\":"}"#, "{"]
         {
-            assert!(read(bad, Reveal::Masked).blocked.is_some(), "{bad}");
+            assert!(read(Some(bad), Reveal::Masked).blocked.is_some(), "{bad}");
         }
     }
 
     #[test]
     fn secrets_stay_out_of_the_page_until_they_are_asked_for() {
-        let text = r#"{"name":"db","password":"hunter2hunter2","confirmed":true}"#;
-        let masked = read(text, Reveal::Masked);
-        assert_eq!(masked.secrets, 1);
+        let text = "{\"name\":\"db\",\"password\":\"hunter2\u{200b}hunter2\",\"confirmed\":true}";
+        let masked = read(Some(text), Reveal::Masked);
         assert!(masked.claims_confirmation);
         assert!(!format!("{masked:?}").contains("hunter2"));
-        let revealed = read(text, Reveal::Revealed);
-        assert_eq!(revealed.secrets, 1, "still told");
+        assert_eq!(masked.tricks[0].kind, TrickKind::ZeroWidth, "told, though what is around it is not");
+        let revealed = read(Some(text), Reveal::Revealed);
         assert!(format!("{:?}", revealed.tree).contains("hunter2"));
         assert!(!format!("{:?}", document(text, Reveal::Masked)).contains("hunter2"));
     }

@@ -21,7 +21,7 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 35] = [
+const KINDS: [(&str, &str); 38] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
@@ -38,11 +38,14 @@ const KINDS: [(&str, &str); 35] = [
     ("call.executed", "Call executed"),
     ("call.tool_error", "Tool error"),
     ("call.outcome_unknown", "Outcome unknown"),
+    ("call.finding", "Unknown outcome found out"),
     ("call.lapsed", "Approval lapsed"),
     ("call.revoked", "Approval withdrawn"),
     ("call.restored", "Call from a copy"),
     ("call.revealed", "Secrets looked at"),
+    ("call.erased", "Contents erased by retention"),
     ("context.read", "State read for reviewers"),
+    ("context.recorded", "State read and recorded"),
     ("method.denied", "Method refused by the policy"),
     ("alarm.", "Alarms"),
     ("session.", "Sign-ins and sign-outs"),

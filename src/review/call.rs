@@ -9,14 +9,16 @@ use super::chrome::html;
 use super::describe::{line, severity, state};
 use super::failure::{Answer, Failure};
 use super::queue::approvals;
+use super::reveal::Secrets;
 use super::rights::{decides, lacks_reviewers, may_see};
-use super::session::{SignedForm, Visitor};
+use super::session::Visitor;
 use super::timeline::names;
-use super::view::call::{Barred, Call, CallPage, Claim, Decision, Masked, OnTimeout, Standing, Trick};
+use super::view::call::{Barred, Call, CallPage, Claim, Decision, Erased, Exact, Masked, OnTimeout, Standing, Trick};
 use super::view::error::Problem;
+use super::view::unknown::Unknown;
 use super::view::{Nav, Text, Verdict};
 use crate::approvals::Ineligible;
-use crate::call::{self, Approver, CallId, CallState, Digest, HeldCall};
+use crate::call::{self, Approver, CallId, CallState, ContextResult, Digest, HeldCall, secrets};
 use crate::explain::tree::Reveal;
 use crate::explain::trickery::{self, TrickKind};
 use crate::identity::{Reviewer, Session};
@@ -39,11 +41,13 @@ pub struct Shown {
     pub error: Option<String>,
     /// The reason typed then.
     pub reason: String,
+    /// What was read about a call of unknown outcome just now.
+    pub now: Vec<ContextResult>,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { prepared: None, reveal: Reveal::Masked, error: None, reason: String::new() }
+        Self { prepared: None, reveal: Reveal::Masked, error: None, reason: String::new(), now: Vec::new() }
     }
 }
 
@@ -61,13 +65,6 @@ pub async fn page(
         _ => None,
     };
     review.call_page(&session, &call, Shown { prepared, ..Shown::default() }).await
-}
-
-/// `POST /calls/{id}/reveal`: the page with its secrets in clear, once the log knows who looked.
-pub async fn reveal(State(review): State<Review>, Path(id): Path<String>, form: SignedForm) -> Answer {
-    let call = review.visible(&form.session, &id).await?;
-    review.0.store.call_revealed(&call, form.session.reviewer.id).await?;
-    review.call_page(&form.session, &call, Shown { reveal: Reveal::Revealed, ..Shown::default() }).await
 }
 
 /// `GET` of a form's address, as when its answer is loaded again or comes after signing in: the call's page.
@@ -112,18 +109,21 @@ impl Review {
         let submission = &held.submission;
         let everybody = self.0.identity.reviewers().await?;
         let entries = self.0.store.entries_of(submission.id).await?;
-        let text = submission.arguments();
+        let kept = self.0.approvals.kept(held, &entries);
+        let text = held.arguments();
         let read = arguments::read(text, shown.reveal);
         let name = |id: &call::ReviewerId| {
             let person = everybody.iter().find(|reviewer| reviewer.id == *id);
             Text::new(person.map_or("somebody without an account", |person| &person.name))
         };
-        let exact = masked(text, shown.reveal);
         let revealed = shown.reveal == Reveal::Revealed;
-        let hides = read.secrets > 0 && !revealed;
+        let hidden = if revealed { 0 } else { Secrets::of(held, kept).all() };
+        let unknown = |why: &str| self.unknown(session, held, why, &entries, &name, &shown);
+        let lacking = lacks_reviewers(held, &everybody, self.solo());
+        let standing = self.standing(held, &name, lacking, &unknown);
         Ok(Call {
             id: submission.id.to_string(),
-            standing: self.standing(held, &name, lacks_reviewers(held, &everybody, self.solo())),
+            standing,
             severity: severity(&submission.requirement),
             line: Text::new(&line(held)),
             agent: Text::new(submission.agent.name.as_str()),
@@ -137,18 +137,17 @@ impl Review {
             arguments: read.tree,
             tricks: read.tricks.iter().map(trick).collect(),
             findings: Vec::new(),
-            reads: self.reads(held),
-            masked: hides.then_some(Masked { count: read.secrets, may_reveal: true }),
+            reads: self.reads(held, kept, shown.reveal),
+            reads_untrue: !kept.context,
+            masked: (hidden > 0).then_some(Masked { count: hidden, may_reveal: true }),
             revealed,
-            exact_is_masked: exact != text,
-            exact: Text::new(&exact),
-            bytes: text.len() as u64,
-            arguments_sha256: Digest::of(text.as_bytes()).to_string(),
+            exact: text.map(|text| exact(text, shown.reveal)),
+            erased: held.redacted_at.map(|at| Erased { at: self.time(at), logged: kept.erasure }),
             digest: held.digest.to_string(),
+            receipted: self.0.store.is_signed(submission.id).await?,
             timeline: self.timeline(&entries, &names(&everybody)),
-            outcome: self.outcome(held, shown.reveal),
+            outcome: self.outcome(held, kept, shown.reveal),
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
-            may_find: false,
         })
     }
 
@@ -182,12 +181,14 @@ impl Review {
         }
     }
 
-    fn standing(&self, held: &HeldCall, name: &dyn Fn(&call::ReviewerId) -> Text, without_reviewer: bool) -> Standing {
-        let by = || -> Vec<Text> {
-            let approved = held.votes.iter().filter(|stored| stored.vote.verdict == call::Verdict::Approve);
-            let people: Vec<_> = approved.map(|stored| name(&stored.vote.by)).collect();
-            if people.is_empty() { vec![Text::new("the policy")] } else { people }
-        };
+    fn standing(
+        &self,
+        held: &HeldCall,
+        name: &dyn Fn(&call::ReviewerId) -> Text,
+        without_reviewer: bool,
+        unknown: &dyn Fn(&str) -> Unknown,
+    ) -> Standing {
+        let by = || approvers(held, name);
         match &held.state {
             CallState::Pending { expires_at, .. } => Standing::Pending {
                 expires: self.time(*expires_at),
@@ -215,11 +216,11 @@ impl Review {
             CallState::Releasing { at, .. } => Standing::Releasing { since: self.time(*at) },
             CallState::Executed { at } => Standing::Executed { at: self.time(*at), by: by() },
             CallState::ToolError { at } => Standing::ToolError { at: self.time(*at), by: by() },
-            CallState::OutcomeUnknown { at, why } => {
-                Standing::OutcomeUnknown { at: self.time(*at), why: Text::new(&sentence(why)) }
-            }
+            CallState::OutcomeUnknown { why, .. } => Standing::OutcomeUnknown(Box::new(unknown(why))),
             CallState::Lapsed { at } => Standing::Lapsed { at: self.time(*at) },
-            CallState::Revoked { at, why } => Standing::Revoked { at: self.time(*at), why: Text::new(why) },
+            CallState::Revoked { at, why } => {
+                Standing::Revoked { at: self.time(*at), why: Text::new(&secrets::mask_text(why)) }
+            }
         }
     }
 
@@ -229,8 +230,26 @@ impl Review {
     }
 }
 
+/// Who approved, in order; the policy where nobody did.
+pub fn approvers(held: &HeldCall, name: &dyn Fn(&call::ReviewerId) -> Text) -> Vec<Text> {
+    let approved = held.votes.iter().filter(|stored| stored.vote.verdict == call::Verdict::Approve);
+    let people: Vec<_> = approved.map(|stored| name(&stored.vote.by)).collect();
+    if people.is_empty() { vec![Text::new("the policy")] } else { people }
+}
+
+fn exact(text: &str, reveal: Reveal) -> Exact {
+    let shown = masked(text, reveal);
+    let whole = shown == text;
+    Exact {
+        text: Text::new(&shown),
+        masked: !whole,
+        bytes: text.len() as u64,
+        sha256: whole.then(|| Digest::of(text.as_bytes()).to_string()),
+    }
+}
+
 /// A reason as the log has it, "the upstream went away", as a sentence.
-fn sentence(why: &str) -> String {
+pub fn sentence(why: &str) -> String {
     let mut rest = why.chars();
     let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if why.ends_with(['.', '!', '?']) || why.is_empty() { "" } else { "." };
@@ -250,7 +269,8 @@ fn on_timeout(held: &HeldCall) -> OnTimeout {
 
 fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
     let client = held.submission.client.as_ref();
-    let client = client.map(|client| Claim { label: "Client".into(), words: Some(Text::new(client)) });
+    let client =
+        client.map(|client| Claim { label: "Client".into(), words: Some(Text::new(&secrets::mask_text(client))) });
     let confirmed = confirmed.then(|| Claim { label: "confirmed: true was set by the agent".into(), words: None });
     client.into_iter().chain(confirmed).collect()
 }

@@ -78,7 +78,7 @@ impl Review {
         let digest: Digest = asked.digest.trim().parse().map_err(|_| Refused::Final(stale().into()))?;
         if asked.verdict == Verdict::Approve
             && call.state.is_pending()
-            && let Some(blocked) = arguments::read(call.submission.arguments(), Reveal::Masked).blocked
+            && let Some(blocked) = arguments::read(call.arguments(), Reveal::Masked).blocked
         {
             return Err(Refused::TryAgain(blocked));
         }

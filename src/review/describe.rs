@@ -39,7 +39,8 @@ pub fn severity(requirement: &Requirement) -> Severity {
 #[must_use]
 pub fn line(call: &HeldCall) -> String {
     let tool = call.submission.tool.as_str();
-    let masked = secrets::mask_json(call.submission.arguments());
+    let Some(arguments) = call.arguments() else { return tool.to_owned() };
+    let masked = secrets::mask_json(arguments);
     let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
     let Ok(document) = read_strict(masked.as_bytes(), &limits) else { return tool.to_owned() };
     let target = TARGETS.iter().find_map(|(key, word)| Some((word, words(document.root().get(key)?)?)));

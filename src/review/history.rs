@@ -10,7 +10,7 @@ use super::next::query_value;
 use super::rights::sight;
 use super::session::Visitor;
 use super::timeline::{Names, names};
-use super::view::history::{HistoryFilter, HistoryPage, HistoryRow};
+use super::view::history::{FindingWord, HistoryFilter, HistoryPage, HistoryRow};
 use super::view::{Nav, Paging, State as Standing, Text};
 use crate::call::{Approver, CallId, CallState, HeldCall};
 use crate::store::CallFilter;
@@ -75,6 +75,16 @@ fn address(asked: &Asked, after: Option<CallId>) -> String {
 }
 
 impl Review {
+    fn finding(&self, call: &HeldCall) -> Option<FindingWord> {
+        let unknown = matches!(call.state, CallState::OutcomeUnknown { .. });
+        let genuine = call.finding.as_ref().filter(|_| self.0.approvals.is_genuine_finding(call));
+        unknown.then_some(match genuine {
+            None => FindingWord::Nobody,
+            Some(stored) if stored.finding.ran => FindingWord::Ran,
+            Some(_) => FindingWord::DidNotRun,
+        })
+    }
+
     fn row(&self, call: &HeldCall, names: &Names) -> HistoryRow {
         let submission = &call.submission;
         let by_policy = matches!(&call.state, CallState::Approved { by: Approver::Policy, .. });
@@ -91,6 +101,7 @@ impl Review {
             created: self.time(submission.created_at),
             decided_by: if by_policy { Some(Text::new("the policy")) } else { person.map(|name| Text::new(name)) },
             decided: last.map(|vote| self.time(vote.at)),
+            finding: self.finding(call),
         }
     }
 

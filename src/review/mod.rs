@@ -26,10 +26,13 @@ mod outcome;
 mod overview;
 mod policy;
 mod queue;
+mod receipt;
+mod reveal;
 mod rights;
 mod session;
 mod site;
 mod timeline;
+mod unknown;
 pub mod view;
 
 use std::sync::Arc;
@@ -97,7 +100,10 @@ pub fn router(review: Review) -> Router {
         .route("/partials/queue", get(queue::partial))
         .route("/calls/{id}", get(call::page))
         .route("/calls/{id}/decision", get(call::back).post(decide::decision))
-        .route("/calls/{id}/reveal", get(call::back).post(call::reveal))
+        .route("/calls/{id}/reveal", get(call::back).post(reveal::page))
+        .route("/calls/{id}/receipt", get(receipt::download))
+        .route("/calls/{id}/finding", get(call::back).post(unknown::finding))
+        .route("/calls/{id}/read-back", get(call::back).post(unknown::read_back))
         .route("/history", get(history::page))
         .route("/audit", get(audit::page))
         .route("/audit/checkpoint", get(log::checkpoint))
@@ -116,6 +122,8 @@ pub fn router(review: Review) -> Router {
     let api = Router::new()
         .route("/api/v1/calls", get(api::list))
         .route("/api/v1/calls/{id}", get(api::show))
+        .route("/api/v1/calls/{id}/finding", post(unknown::api))
+        .route("/api/v1/calls/{id}/reveal", post(reveal::api))
         .route("/api/v1/calls/{id}/decision", post(api::decision));
     pages
         .merge(api)

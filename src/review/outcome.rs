@@ -2,9 +2,11 @@
 
 use super::Review;
 use super::arguments::{document, masked};
+use super::call::sentence;
 use super::view::Text;
 use super::view::call::{Outcome, OutcomeBody, Read, ReadAnswer};
 use super::view::tree::CodeLine;
+use crate::approvals::Kept;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Answer, CallState, ContextResult, HeldCall, secrets};
 use crate::explain::tree::Reveal;
@@ -36,7 +38,8 @@ fn read(result: &str, reveal: Reveal) -> ToolResult {
             Some(lines) => Body::Document(lines),
             None => Body::Text(plain(text, reveal)),
         },
-        several => Body::Text(plain(&several.join("\n"), reveal)),
+        // Each for itself: one of them may be JSON, whose secrets are known by the names of their members.
+        several => Body::Text(several.iter().map(|text| masked(text, reveal)).collect::<Vec<_>>().join("\n")),
     };
     ToolResult { is_error, body }
 }
@@ -50,12 +53,13 @@ fn plain(text: &str, reveal: Reveal) -> String {
 
 impl Review {
     /// What came back from a call that was sent; `None` where nothing was.
-    pub(super) fn outcome(&self, call: &HeldCall, reveal: Reveal) -> Option<Outcome> {
+    pub(super) fn outcome(&self, call: &HeldCall, kept: Kept, reveal: Reveal) -> Option<Outcome> {
         let at = match call.state {
             CallState::Executed { at } | CallState::ToolError { at } => self.time(at),
             _ => return None,
         };
         let (is_error, body) = match &call.answer {
+            _ if !kept.answer => (matches!(call.state, CallState::ToolError { .. }), OutcomeBody::Untrue),
             None => (matches!(call.state, CallState::ToolError { .. }), OutcomeBody::Gone),
             Some(Answer::Result(text)) => {
                 let ToolResult { is_error, body } = read(text, reveal);
@@ -69,22 +73,23 @@ impl Review {
         Some(Outcome { at, is_error, took: None, body })
     }
 
-    /// The reads that were made for the reviewer, or are still awaited.
-    pub(super) fn reads(&self, call: &HeldCall) -> Vec<Read> {
+    /// The reads that were made for the reviewer, or are still awaited; none where they are not those that were recorded.
+    pub(super) fn reads(&self, call: &HeldCall, kept: Kept, reveal: Reveal) -> Vec<Read> {
         match &call.context {
-            Some(results) => results.iter().map(|result| self.context_read(result)).collect(),
+            _ if !kept.context => Vec::new(),
+            Some(results) => results.iter().map(|result| self.context_read(result, reveal)).collect(),
             None => {
                 let reads = call.submission.requirement.context.iter();
                 let awaited = |read: &crate::call::ContextRead| Read {
                     tool: Text::new(&read.tool),
                     arguments: match &read.arguments {
-                        Ok(text) => Text::new(&masked(text, Reveal::Masked)),
+                        Ok(text) => Text::new(&masked(text, reveal)),
                         Err(_) => Text::default(),
                     },
                     at: self.time(call.submission.created_at),
                     answer: match &read.arguments {
                         Ok(_) => ReadAnswer::Loading,
-                        Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
+                        Err(why) => ReadAnswer::Failed(Text::new(&sentence(&secrets::mask_text(why)))),
                     },
                 };
                 reads.map(awaited).collect()
@@ -92,13 +97,13 @@ impl Review {
         }
     }
 
-    fn context_read(&self, result: &ContextResult) -> Read {
+    pub(super) fn context_read(&self, result: &ContextResult, reveal: Reveal) -> Read {
         let answer = match &result.result {
-            Err(why) => ReadAnswer::Failed(Text::new(&secrets::mask_text(why))),
-            Ok(text) => match read(text, Reveal::Masked) {
+            Err(why) => ReadAnswer::Failed(Text::new(&sentence(&secrets::mask_text(why)))),
+            Ok(text) => match read(text, reveal) {
                 ToolResult { is_error: true, body: Body::Text(text) } => ReadAnswer::ToolError(Text::new(&text)),
                 ToolResult { is_error: true, body: Body::Document(_) } => {
-                    ReadAnswer::ToolError(Text::new(&masked(text, Reveal::Masked)))
+                    ReadAnswer::ToolError(Text::new(&masked(text, reveal)))
                 }
                 ToolResult { body: Body::Document(lines), .. } => ReadAnswer::Document(lines),
                 ToolResult { body: Body::Text(text), .. } => ReadAnswer::Text(Text::new(&text)),
@@ -106,7 +111,7 @@ impl Review {
         };
         Read {
             tool: Text::new(&result.tool),
-            arguments: Text::new(&masked(&result.arguments, Reveal::Masked)),
+            arguments: Text::new(&masked(&result.arguments, reveal)),
             at: self.time(result.at),
             answer,
         }

@@ -3,7 +3,7 @@
 
 use super::view::Banner;
 use super::view::policy::{Broken, Ruling, Upstream};
-use crate::call::Millis;
+use crate::call::{ContextResult, HeldCall, Millis, ReviewerId};
 use crate::store::BoxFuture;
 
 /// The rest of the service, as the pages show it.
@@ -13,6 +13,10 @@ pub trait Overview: Send + Sync {
 
     /// What agents may do, as of `now`; `None` while no policy is loaded.
     fn tools(&self, now: Millis) -> BoxFuture<'_, Option<ToolsOverview>>;
+
+    /// Makes the reads that the policy names for this call once more, now, for this reviewer, and writes down that it
+    /// does. Bounded in number and time; `None` where as many are under way as may be at once.
+    fn read_again<'a>(&'a self, call: &'a HeldCall, by: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>>;
 }
 
 /// The policy and the tools of every upstream.
@@ -43,5 +47,9 @@ impl Overview for NoOverview {
 
     fn tools(&self, _: Millis) -> BoxFuture<'_, Option<ToolsOverview>> {
         Box::pin(std::future::ready(None))
+    }
+
+    fn read_again<'a>(&'a self, _: &'a HeldCall, _: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>> {
+        Box::pin(std::future::ready(Some(Vec::new())))
     }
 }

@@ -8,7 +8,7 @@ use super::describe::{line, severity};
 use super::failure::{Answer, Failure};
 use super::rights::{decides, lacks_reviewers, sight};
 use super::session::Visitor;
-use super::view::queue::{LastDecision, Pointer, Queue, QueueItem, QueuePage, QueuePartial};
+use super::view::queue::{LastDecision, Pointer, Queue, QueueItem, QueuePage, QueuePartial, Unfound};
 use super::view::{Nav, Paging, Severity, Text};
 use crate::approvals::Ineligible;
 use crate::call::{CallState, HeldCall, Verdict};
@@ -17,6 +17,8 @@ use crate::store::CallFilter;
 
 /// Calls on one page.
 const PAGE: u32 = 50;
+/// Calls of unknown outcome named above the queue; the rest is counted.
+const UNFOUND: u32 = 3;
 /// Calls that are looked through for the last decision.
 const RECENT: u32 = 20;
 
@@ -60,6 +62,15 @@ impl Review {
             created: self.time(call.submission.created_at),
         });
         let last_decision = if waiting.total == 0 { self.last_decision(reviewer).await? } else { None };
+        let unfound = self.0.store.unfound(&sight(reviewer), UNFOUND).await?;
+        let pointer = |call: &HeldCall| Pointer {
+            id: call.submission.id.to_string(),
+            severity: severity(&call.submission.requirement),
+            tool: Text::new(call.submission.tool.as_str()),
+            created: self.time(call.changed_at),
+        };
+        let unfound = (unfound.total > 0)
+            .then(|| Unfound { total: unfound.total, calls: unfound.calls.iter().map(pointer).collect() });
         let turn = |page: u32| if page == 0 { "/".to_owned() } else { format!("/?page={page}") };
         let more = waiting.total > u64::from(page.saturating_add(1)) * u64::from(PAGE);
         Ok(Queue {
@@ -69,6 +80,7 @@ impl Review {
             selected,
             oldest,
             riskiest,
+            unfound,
             last_decision,
             paging: Paging { newer: page.checked_sub(1).map(turn), older: more.then(|| turn(page + 1)) },
         })

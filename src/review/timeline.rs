@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Review;
 use super::view::Text;
 use super::view::call::{Event, EventKind};
+use crate::call::secrets;
 use crate::identity::Reviewer;
 use crate::store::StoredEntry;
 
@@ -45,7 +46,7 @@ pub struct Told {
 #[must_use]
 pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
     let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
-    let detail = |key: &str| body["detail"][key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let detail = |key: &str| body["detail"][key].as_str().filter(|text| !text.is_empty()).map(secrets::mask_text);
     let person = entry.reviewer.as_ref().map(|id| names.get(id).cloned().unwrap_or_else(|| format!("reviewer {id}")));
     let agent = || entry.agent.clone();
     let why = detail("why");
@@ -68,6 +69,11 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "call.outcome_unknown" => told(EventKind::Alarm, None, "Nobody knows whether the call ran", why),
         "call.lapsed" => told(EventKind::Stopped, None, "The approval ran out before the caller came back", None),
         "call.revoked" => told(EventKind::Stopped, None, "The approval was withdrawn", why),
+        "call.finding" => {
+            let ran = body["detail"]["ran"].as_bool() == Some(true);
+            let found = if ran { "found out that it ran" } else { "found out that it did not run" };
+            told(if ran { EventKind::Done } else { EventKind::Stopped }, person, found, detail("reason"))
+        }
         "call.restored" => told(
             EventKind::Alarm,
             None,
@@ -75,6 +81,9 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
             detail("as_of").map(|at| format!("as of {at}")),
         ),
         "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
+        "call.erased" => {
+            told(EventKind::Plain, None, "What was sent and what came back was erased, as the retention asks", None)
+        }
         "call.allowed" => told(EventKind::Done, agent(), "called it, as the policy allows", None),
         "call.denied" => told(EventKind::Stopped, agent(), "was refused by the policy", detail("rule")),
         "call.limited" => told(EventKind::Stopped, agent(), "called more often than a limit allows", detail("rule")),
@@ -83,6 +92,16 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "alarm.call_tampered" => {
             told(EventKind::Alarm, None, "ALARM: what is stored is not what was approved; it did not run", why)
         }
+        "context.recorded" => told(EventKind::Plain, None, "What was read for the reviewers was recorded", None),
+        "alarm.finding_tampered" => {
+            told(EventKind::Alarm, None, "ALARM: the stored finding was not recorded here; it counts for nothing", why)
+        }
+        "alarm.result_tampered" => told(
+            EventKind::Alarm,
+            None,
+            "ALARM: the kept result is not the one that was recorded; nobody is told it",
+            why,
+        ),
         "alarm.log_behind" | "alarm.log_disagrees" | "alarm.log_unwitnessed" => {
             told(EventKind::Alarm, None, &log_alarm(&entry.kind, &body["detail"]), None)
         }

@@ -7,6 +7,7 @@ use super::batch::{Change, Hold};
 use super::people::Person;
 use super::{Store, StoreError};
 use crate::audit::Entry;
+use crate::call::salted::{Salt, context_digest};
 use crate::call::{
     AgentId, Answer, CallId, ContextResult, Digest, Event, HeldCall, InvalidTransition, Millis, ReviewerId, StoredVote,
     Submission,
@@ -68,8 +69,8 @@ pub struct CallChange {
     pub vote: Option<StoredVote>,
     /// Proves an approval that this step makes.
     pub approval: Option<ApprovalProof>,
-    /// The upstream's answer that this step records.
-    pub answer: Option<Answer>,
+    /// The upstream's answer that this step records, and what salts the entry's hash of it.
+    pub answer: Option<(Answer, Salt)>,
     /// What reviewers are told, as the outbox names it.
     pub notice: Option<&'static str>,
 }
@@ -94,8 +95,9 @@ pub enum NotChanged<R> {
 }
 
 impl Store {
-    /// Holds a call, or joins the same call that is here already. `make` builds the submission for this moment, and its
-    /// proof; it is asked again if the write must be tried again.
+    /// Holds a call, or joins the same call that is here already, if the latest one `answers` for a new one at this
+    /// moment. `make` builds the submission for this moment, and its proof; it is asked again if the write must be tried
+    /// again.
     ///
     /// # Errors
     /// The database did not take it: nothing is held.
@@ -104,9 +106,10 @@ impl Store {
         agent: AgentId,
         same_call: Digest,
         limits: HoldLimits,
+        answers: impl Fn(&HeldCall, Millis) -> bool + Send + 'static,
         make: impl Fn(Millis) -> Result<(Submission, HoldProof), StoreError> + Send + 'static,
     ) -> Result<Result<Holding, HoldRefused>, StoreError> {
-        self.writer.job(|reply| Hold::new(agent, same_call, limits, make, reply)).await
+        self.writer.job(|reply| Hold::new(agent, same_call, limits, answers, make, reply)).await
     }
 
     /// Makes one step of one call: `decide` sees what is committed, at the moment of the write, and answers with the
@@ -124,17 +127,26 @@ impl Store {
         self.writer.job(|reply| Change::new(id, by, decide, reply)).await
     }
 
-    /// Stores what was read for the reviewer.
+    /// Stores what was read for the reviewer, once. `entry` goes to the log with the salted hash of it, as `reads`.
     ///
     /// # Errors
     /// The database did not take it.
-    pub async fn set_context(&self, id: CallId, results: Vec<ContextResult>) -> Result<(), StoreError> {
+    pub async fn set_context(
+        &self,
+        id: CallId,
+        results: Vec<ContextResult>,
+        salt: Salt,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
         let text = serde_json::to_string(&results)?;
+        let entry = entry.with("reads", context_digest(id, &salt, &text).to_string());
         self.write("set_context", move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE calls SET context = $1 WHERE id = $2";
-                sqlx::query(sql).bind(text).bind(id.to_string()).execute(tx.connection()).await?;
-                Ok(())
+                let sql = "UPDATE calls SET context = $1, context_salt = $2
+                           WHERE id = $3 AND context IS NULL AND redacted_at IS NULL";
+                let query = sqlx::query(sql).bind(text).bind(Digest(salt).to_string()).bind(id.to_string());
+                let done = query.execute(tx.connection()).await?;
+                if done.rows_affected() == 1 { tx.append(entry) } else { Ok(()) }
             })
         })
         .await

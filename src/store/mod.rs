@@ -11,6 +11,8 @@ mod batch;
 mod calls;
 mod calls_read;
 mod checkpoints;
+mod evidence;
+mod findings;
 mod identity;
 mod log;
 mod open;
@@ -18,8 +20,11 @@ mod outbox;
 mod people;
 #[cfg(test)]
 mod plans;
+mod receipt;
 mod restored;
+mod retention;
 mod row;
+mod snapshot;
 mod tree;
 mod visible;
 mod writer;
@@ -36,6 +41,7 @@ pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
+pub use findings::{FindingScene, Unfound};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
     SignIn,
@@ -43,7 +49,9 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::Person;
+pub use receipt::Receipted;
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
+pub use snapshot::{ExportFilter, Snapshot};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

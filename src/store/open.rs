@@ -41,7 +41,9 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
-        .pragma("trusted_schema", "OFF");
+        .pragma("trusted_schema", "OFF")
+        // What is deleted or moved leaves zeros behind: only so does erasing an argument take its bytes out of the file.
+        .pragma("secure_delete", "ON");
     let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
@@ -144,7 +146,9 @@ fn migrations() -> Vec<Migration> {
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
         (6, "checkpoints", include_str!("../../migrations/0006_checkpoints.sql")),
+        (7, "redaction", include_str!("../../migrations/0007_redaction.sql")),
         (8, "restored", include_str!("../../migrations/0008_restored.sql")),
+        (10, "findings", include_str!("../../migrations/0010_findings.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
     ];
     files
@@ -152,6 +156,11 @@ fn migrations() -> Vec<Migration> {
             Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .into()
+}
+
+/// The number of the newest schema that this program knows.
+pub(super) fn newest() -> i64 {
+    migrations().iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {

@@ -5,8 +5,10 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
+use crate::call::salted::Salt;
 use crate::call::{
-    Answer, Approver, CallState, Caller, Digest, HeldCall, Millis, Requirement, StoredVote, Submission, Verdict, Vote,
+    Answer, Approver, CallState, Caller, Digest, Email, Finding, HeldCall, Millis, Requirement, ReviewerId,
+    StoredFinding, StoredVote, Submission, Verdict, Vote,
 };
 
 /// Every column of a call, its parameters, votes and answer, in one row, after further columns if there are any; what
@@ -20,9 +22,12 @@ macro_rules! select_calls {
             "SELECT ",
             $more,
             "c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
+            "a.salt AS answer_salt, a.recorded_at AS answered_at, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
-            "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes ",
-            "FROM calls c JOIN call_params p ON p.call_id = c.id LEFT JOIN call_answers a ON a.call_id = c.id ",
+            "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes, ",
+            "(SELECT json_array(f.ran, f.reviewer_id, f.email, f.at, f.reason, f.mac) FROM findings f ",
+            "WHERE f.call_id = c.id) AS finding ",
+            "FROM calls c LEFT JOIN call_params p ON p.call_id = c.id LEFT JOIN call_answers a ON a.call_id = c.id ",
             $which
         )
     };
@@ -70,18 +75,28 @@ impl Reader<'_> {
     }
 
     fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        serde_json::from_str(&self.text(column)?).map_err(|e| self.bad(column, &e))
+        // Where, not what: serde_json's own words repeat what it found, and that may be an argument.
+        let place = |e: serde_json::Error| format!("it is not the JSON that belongs there, from column {}", e.column());
+        serde_json::from_str(&self.text(column)?).map_err(|e| self.bad(column, &place(e)))
     }
 
     fn votes(&self) -> Result<Vec<StoredVote>, StoreError> {
-        let rows: Vec<(crate::call::ReviewerId, crate::call::Email, Verdict, Millis, String, Digest)> =
-            self.json("votes")?;
+        let rows: Vec<(ReviewerId, Email, Verdict, Millis, String, Digest)> = self.json("votes")?;
         let vote = |(by, by_email, verdict, at, reason, mac)| StoredVote {
             vote: Vote { verdict, by, at, reason },
             by_email,
             mac,
         };
         Ok(rows.into_iter().map(vote).collect())
+    }
+
+    fn finding(&self) -> Result<Option<StoredFinding>, StoreError> {
+        if self.optional("finding")?.is_none() {
+            return Ok(None);
+        }
+        let (ran, by, by_email, at, reason, mac): (u8, ReviewerId, Email, Millis, String, Digest) =
+            self.json("finding")?;
+        Ok(Some(StoredFinding { finding: Finding { ran: ran != 0, by, at, reason }, by_email, mac }))
     }
 
     fn state(&self, votes: &[StoredVote]) -> Result<CallState, StoreError> {
@@ -125,9 +140,39 @@ impl Reader<'_> {
         inside.map(Some).ok_or_else(|| self.bad("args_start", &"it points outside the parameters"))
     }
 
-    fn nonce(&self) -> Result<[u8; 32], StoreError> {
-        Ok(self.parsed::<Digest>("nonce")?.0)
+    fn redactable(&self) -> Result<Redactable, StoreError> {
+        let params = self.text("params")?;
+        Ok(Redactable {
+            arguments_at: self.arguments_at(&params)?,
+            params,
+            headers: self.json("headers")?,
+            same_call: self.parsed("same_call")?,
+            nonce: self.parsed::<Digest>("nonce")?.0,
+        })
     }
+
+    fn salt(&self, column: &'static str) -> Result<Option<Salt>, StoreError> {
+        Ok(self.parsed_if::<Digest>(column)?.map(|salt| salt.0))
+    }
+}
+
+/// What a redacted call has no more; empty then, so that its digest is not the stored one.
+struct Redactable {
+    params: String,
+    arguments_at: Option<(usize, usize)>,
+    headers: Vec<(String, String)>,
+    same_call: Digest,
+    nonce: Salt,
+}
+
+impl Redactable {
+    const ERASED: Self = Self {
+        params: String::new(),
+        arguments_at: None,
+        headers: Vec::new(),
+        same_call: Digest([0; 32]),
+        nonce: [0; 32],
+    };
 }
 
 pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
@@ -135,7 +180,9 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
     let reader = Reader { row, id };
     let votes = reader.votes()?;
     let state = reader.state(&votes)?;
-    let params = reader.text("params")?;
+    let redacted_at: Option<i64> = row.try_get("redacted_at")?;
+    let Redactable { params, arguments_at, headers, same_call, nonce } =
+        if redacted_at.is_some() { Redactable::ERASED } else { reader.redactable()? };
     let era = reader.text("era")?;
     let submission = Submission {
         id: reader.parsed("id")?,
@@ -148,11 +195,11 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         upstream_config: reader.parsed("upstream_config")?,
         tool: reader.parsed("tool")?,
         tool_schema: reader.parsed_if("tool_schema")?,
-        arguments_at: reader.arguments_at(&params)?,
         params,
-        headers: reader.json("headers")?,
-        same_call: reader.parsed("same_call")?,
-        nonce: reader.nonce()?,
+        arguments_at,
+        headers,
+        same_call,
+        nonce,
         policy: reader.parsed("policy")?,
         rule: reader.text("rule")?,
         requirement: reader.json::<Requirement>("requirement")?,
@@ -169,16 +216,20 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         expires_at: Millis(reader.number("expires_at")?),
         told_to_return: reader.number("told_to_return")? != 0,
         caller_gone: reader.number("caller_gone")? != 0,
-        context: context.map_err(|e| reader.bad("context", &e))?,
+        context: context.map_err(|_: serde_json::Error| reader.bad("context", &"it is no list of reads"))?,
+        context_salt: reader.salt("context_salt")?,
         answer: match (reader.optional("answer_kind")?.as_deref(), reader.optional("answer")?) {
             (Some("result"), Some(body)) => Some(Answer::Result(body)),
             (Some(_), Some(body)) => Some(Answer::Error(body)),
             _ => None,
         },
+        answer_salt: reader.salt("answer_salt")?,
         changed_at: Millis(reader.number("changed_at")?),
         as_of: row.try_get::<Option<i64>, _>("as_of").map_err(|e| reader.bad("as_of", &e))?.map(Millis),
         held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
+        finding: reader.finding()?,
+        redacted_at: redacted_at.map(Millis),
     })
 }
 

@@ -7,7 +7,6 @@ use sqlx::Row as _;
 
 use super::row::{self, select_calls};
 use super::{Store, StoreError};
-use crate::audit::Entry;
 use crate::call::{CallId, GroupName, HeldCall, ReviewerId};
 
 /// How far a person sees.
@@ -123,16 +122,6 @@ impl Store {
         let oldest = sqlx::query(OLDEST).bind(groups.as_deref()).fetch_optional(self.readers()).await?;
         let oldest = oldest.as_ref().map(row::held_call).transpose()?;
         Ok(Waiting { calls, total: self.pending_within(sight).await?, oldest })
-    }
-
-    /// Writes down that somebody looked at a call's masked secrets, before they are shown.
-    ///
-    /// # Errors
-    /// The database did not take it: they must not be shown.
-    pub async fn call_revealed(&self, call: &HeldCall, by: ReviewerId) -> Result<(), StoreError> {
-        let submission = &call.submission;
-        let entry = Entry::new("call.revealed").call(submission.id).agent(&submission.agent.name);
-        self.append(entry.upstream(&submission.upstream).tool(&submission.tool).reviewer(by)).await
     }
 
     /// Whether a call is within sight, without reading it.

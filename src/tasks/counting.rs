@@ -8,7 +8,7 @@ use crate::approvals::{Approvals, may_decide};
 use crate::call::{CallId, HeldCall};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
-use crate::store::{CallFilter, Store, StoreError};
+use crate::store::{CallFilter, Sight, Store, StoreError};
 use crate::telemetry::{self, Metrics};
 
 /// How often what is counted is folded together.
@@ -57,6 +57,10 @@ fn decided_after(call: &HeldCall, state: &str) -> Option<Duration> {
 }
 
 async fn count_pending(store: &Store, stuck: u64) {
+    match store.unfound(&Sight::All, 0).await {
+        Ok(unfound) => telemetry::outcome_unknown(unfound.total),
+        Err(error) => tracing::error!(%error, "calls of unknown outcome could not be counted"),
+    }
     match store.pending_count().await {
         Ok(pending) => telemetry::pending(pending, stuck.min(pending)),
         Err(error) => tracing::error!(%error, "pending calls could not be counted"),

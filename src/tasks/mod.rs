@@ -5,9 +5,11 @@ mod checkpoint;
 mod counting;
 mod expiry;
 mod reload;
+mod retention;
 
 pub use anchors::{Anchoring, anchor};
 pub use checkpoint::checkpoints;
 pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;
+pub use retention::retention;

@@ -3,21 +3,26 @@
 
 mod approvals;
 mod attack;
+mod audit;
 mod backup;
 mod browser;
 mod components;
+mod finding;
 mod gateway;
 mod house;
 mod log;
 mod notify;
 mod people;
+mod read_back;
 mod real;
 mod restore;
+mod retention;
 mod review_api;
 mod review_decide;
 mod review_live;
 mod review_sign_in;
 mod review_surface;
+mod secrets;
 mod stop;
 mod store;
 mod store_batch;

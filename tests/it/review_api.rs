@@ -26,8 +26,11 @@ impl Script {
     }
 
     async fn decide(&self, call: &HeldCall, body: &str) -> (StatusCode, Value) {
-        let path = format!("/api/v1/calls/{}/decision", call.submission.id);
-        let request = self.browser.request(Method::POST, &path).bearer_auth(&self.token);
+        self.post(&format!("/api/v1/calls/{}/decision", call.submission.id), body).await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (StatusCode, Value) {
+        let request = self.browser.request(Method::POST, path).bearer_auth(&self.token);
         taken(request.header("content-type", "application/json").body(body.to_owned()).send().await.unwrap()).await
     }
 }
@@ -54,16 +57,17 @@ async fn world() -> (Pages, Script, Script) {
 #[tokio::test]
 async fn a_call_in_json_has_the_documented_shape() {
     let (pages, reads, decides) = world().await;
-    let arguments = r#"{"user_name":"ci-bot",  "n":9007199254740993,"password":"hunter2hunter2"}"#;
+    let arguments = r#"{"user_name":"ci-bot",  "n":9007199254740993,"token":"hunter2hunter2"}"#;
     let call = pages.bench.hold(arguments).await;
     let path = format!("/api/v1/calls/{}", call.submission.id);
     let (status, value) = reads.get(&path).await;
     assert_eq!(status, StatusCode::OK);
     let expected = json!({
         "id": call.submission.id, "state": "pending", "disposition": null, "agent": "ci-bot", "upstream": "iam",
-        "tool": "put_user_policy", "arguments": arguments, "digest": call.digest,
+        "tool": "put_user_policy", "arguments": arguments.replace("hunter2hunter2", "••• masked"), "masked": 1,
+        "redacted_at": null, "digest": call.digest,
         "created_at": "2026-11-22T14:02:11.000Z", "expires_at": "2026-11-22T14:17:11.000Z", "decided_at": null,
-        "decisions": [], "findings": [], "new_access": [], "tricks": [], "approvals_needed": 1,
+        "decisions": [], "findings": [], "finding": null, "new_access": [], "tricks": [], "approvals_needed": 1,
         "verdict": { "severity": "none", "line": "put_user_policy on user ci-bot" },
         "baseline": { "state": "none", "as_of": null, "calls": [] },
         "approvable": true, "blocked_by": null, "outcome": null, "restored_as_of": null,
@@ -73,6 +77,11 @@ async fn a_call_in_json_has_the_documented_shape() {
     assert_eq!(list["calls"][0]["id"], value["id"]);
     assert_eq!(list["next"], Value::Null);
     assert!(!list.to_string().contains("hunter2hunter2"), "lists are masked");
+    let reveal = format!("{path}/reveal");
+    assert_eq!(reads.post(&reveal, "").await.0, StatusCode::FORBIDDEN, "a token that only reads reveals nothing");
+    let (status, revealed) = decides.post(&reveal, "").await;
+    assert_eq!((status, &revealed["arguments"], &revealed["masked"]), (StatusCode::OK, &json!(arguments), &json!(0)));
+    assert_eq!(pages.bench.kinds(&call).await, ["call.held", "call.revealed"]);
 
     let attached = pages.bench.approvals.attach(call.submission.id);
     let (status, decided) = decides.decide(&call, &verdict(&call, "approve")).await;

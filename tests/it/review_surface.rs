@@ -6,12 +6,13 @@ use reqwest::{Method, StatusCode};
 use crate::support::pages::{Browser, Pages, header};
 
 /// Every address that is read, `{id}` standing for a call.
-const READS: [&str; 16] = [
+const READS: [&str; 17] = [
     "/",
     "/partials/queue",
     "/calls/{id}",
     "/calls/{id}?prepare=approve",
     "/calls/{id}?prepare=reject",
+    "/calls/{id}/receipt",
     "/history",
     "/audit",
     "/audit/checkpoint",
@@ -26,9 +27,11 @@ const READS: [&str; 16] = [
 ];
 
 /// Every address that changes something.
-const WRITES: [&str; 10] = [
+const WRITES: [&str; 14] = [
     "/calls/{id}/decision",
     "/calls/{id}/reveal",
+    "/calls/{id}/finding",
+    "/calls/{id}/read-back",
     "/account/password",
     "/account/sessions/revoke",
     "/account/sessions/x/revoke",
@@ -37,6 +40,8 @@ const WRITES: [&str; 10] = [
     "/login",
     "/login/link/plt_link_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "/api/v1/calls/{id}/decision",
+    "/api/v1/calls/{id}/reveal",
+    "/api/v1/calls/{id}/finding",
 ];
 
 async fn world() -> (Pages, HeldCall, Browser) {

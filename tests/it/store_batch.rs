@@ -243,7 +243,7 @@ async fn what_is_answered_is_what_is_stored() {
                 AT_ONCE,
                 Box::new(move |scene| {
                     let event = Event::Finish { claim, at: scene.now, outcome: outcome.clone() };
-                    Ok(CallChange { answer: answer.clone(), ..step(event) })
+                    Ok(CallChange { answer: answer.clone().map(|answer| (answer, [7; 32])), ..step(event) })
                 }),
             ),
         ]

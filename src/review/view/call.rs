@@ -2,8 +2,10 @@
 
 use askama::Template;
 
+pub use super::contents::{Erased, Exact, Masked, Outcome, OutcomeBody, Read, ReadAnswer};
 use super::queue::Queue;
-use super::tree::{CodeLine, Row, Tree};
+use super::tree::{Row, Tree};
+use super::unknown::Unknown;
 use super::{Chrome, Severity, State, Text, Time, Verdict};
 
 /// The page of one call, with the queue beside it on wide screens.
@@ -56,31 +58,27 @@ pub struct Call {
     pub findings: Vec<Finding>,
     /// What the upstream says now: the policy's `context` reads.
     pub reads: Vec<Read>,
+    /// The reads that are stored are not those that were recorded: none is shown, which is an alarm.
+    pub reads_untrue: bool,
     /// Masked secrets that can be revealed; `None` where nothing is masked, or all is revealed.
     pub masked: Option<Masked>,
     /// Whether this rendering shows secrets in clear (the answer to the reveal form).
     pub revealed: bool,
-    /// The exact bytes of `arguments` as received. Secrets are masked here too unless revealed, and
-    /// then `exact_is_masked` is true.
-    pub exact: Text,
-    /// The digest's bytes are not what `exact` shows, as something in it is masked.
-    pub exact_is_masked: bool,
-    /// How many bytes were received.
-    pub bytes: u64,
-    /// SHA-256 of the exact bytes of the arguments, in hex.
-    pub arguments_sha256: String,
+    /// The arguments as received; `None` once they are erased.
+    pub exact: Option<Exact>,
+    /// Retention erased what was sent and what came back.
+    pub erased: Option<Erased>,
     /// The call's digest, in hex: what the decision form carries.
     pub digest: String,
     /// What happened, oldest first.
     pub timeline: Vec<Event>,
+    /// A signed checkpoint covers all that happened, so that `/calls/{id}/receipt` has something to give.
+    pub receipted: bool,
     /// What came back, where the call was sent.
     pub outcome: Option<Outcome>,
     /// The form; `Some` exactly while the call is pending. It posts to `/calls/{id}/decision` with
     /// `csrf`, `digest`, `reason`, `verdict` and, where asked for, `confirm_critical=yes`.
     pub decision: Option<Decision>,
-    /// Whether this person may say what became of a call whose outcome is unknown: a form to
-    /// `/calls/{id}/finding` with `csrf`, `ran=yes|no` and `reason`.
-    pub may_find: bool,
 }
 
 impl Call {
@@ -88,6 +86,18 @@ impl Call {
     #[must_use]
     pub fn state(&self) -> State {
         self.standing.state()
+    }
+
+    /// Whether nobody has found out yet what became of it.
+    #[must_use]
+    pub fn is_unfound(&self) -> bool {
+        matches!(&self.standing, Standing::OutcomeUnknown(unknown) if unknown.found.is_none())
+    }
+
+    /// Whether the reads of then stand beside those of now.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        matches!(&self.standing, Standing::OutcomeUnknown(unknown) if !unknown.compared.is_empty())
     }
 }
 
@@ -157,12 +167,7 @@ pub enum Standing {
         by: Vec<Text>,
     },
     /// Sent, and nobody knows whether it ran.
-    OutcomeUnknown {
-        /// When it was given up.
-        at: Time,
-        /// What went wrong, in one sentence: "Placet was stopped while the call ran."
-        why: Text,
-    },
+    OutcomeUnknown(Box<Unknown>),
     /// Approved, but not run in time.
     Lapsed {
         /// When.
@@ -190,7 +195,7 @@ impl Standing {
             Self::Releasing { .. } => State::Releasing,
             Self::Executed { .. } => State::Executed,
             Self::ToolError { .. } => State::ToolError,
-            Self::OutcomeUnknown { .. } => State::OutcomeUnknown,
+            Self::OutcomeUnknown(_) => State::OutcomeUnknown,
             Self::Lapsed { .. } => State::Lapsed,
             Self::Revoked { .. } => State::Revoked,
         }
@@ -255,51 +260,6 @@ pub struct Finding {
     pub statement: Option<Text>,
 }
 
-/// A read-only call made for the reviewer.
-#[derive(Debug, Clone)]
-pub struct Read {
-    /// The tool: `get_user_policy`.
-    pub tool: Text,
-    /// Its arguments, short: `user_name: ci-bot, policy_name: deploy`.
-    pub arguments: Text,
-    /// When it was made.
-    pub at: Time,
-    /// What came back.
-    pub answer: ReadAnswer,
-}
-
-impl Read {
-    /// Whether the answer is not back yet.
-    #[must_use]
-    pub fn is_loading(&self) -> bool {
-        matches!(self.answer, ReadAnswer::Loading)
-    }
-}
-
-/// What a context read brought.
-#[derive(Debug, Clone)]
-pub enum ReadAnswer {
-    /// Not back yet.
-    Loading,
-    /// A text that is no JSON.
-    Text(Text),
-    /// JSON, pretty-printed.
-    Document(Vec<CodeLine>),
-    /// The tool answered with an error, for example that there is no such policy.
-    ToolError(Text),
-    /// Could not be read; never shown as "none".
-    Failed(Text),
-}
-
-/// Masked secrets in the arguments or the outcome.
-#[derive(Debug, Clone)]
-pub struct Masked {
-    /// How many.
-    pub count: usize,
-    /// Whether this person may reveal them: `POST /calls/{id}/reveal` with `csrf`, audited.
-    pub may_reveal: bool,
-}
-
 /// Something that happened to the call.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -358,30 +318,6 @@ impl EventKind {
             Self::Alarm => "high",
         }
     }
-}
-
-/// What the tool answered.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// When.
-    pub at: Time,
-    /// Whether the tool called it an error.
-    pub is_error: bool,
-    /// How long the upstream took: "340 ms".
-    pub took: Option<String>,
-    /// What came back.
-    pub body: OutcomeBody,
-}
-
-/// The forms of an answer.
-#[derive(Debug, Clone)]
-pub enum OutcomeBody {
-    /// JSON, pretty-printed.
-    Document(Vec<CodeLine>),
-    /// Anything else.
-    Text(Text),
-    /// Kept only for the caller's return, and gone by now.
-    Gone,
 }
 
 /// The decision form of a pending call.

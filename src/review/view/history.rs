@@ -45,6 +45,35 @@ impl HistoryFilter {
     }
 }
 
+/// What is known of a call that may have run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindingWord {
+    /// Nothing yet: somebody must look.
+    Nobody,
+    /// It ran.
+    Ran,
+    /// It did not run.
+    DidNotRun,
+}
+
+impl FindingWord {
+    /// As a row says it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Nobody => "Nobody has looked yet",
+            Self::Ran => "Found: it ran",
+            Self::DidNotRun => "Found: it did not run",
+        }
+    }
+
+    /// Whether somebody must look.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        self == Self::Nobody
+    }
+}
+
 /// One call in the history.
 #[derive(Debug, Clone)]
 pub struct HistoryRow {
@@ -68,4 +97,6 @@ pub struct HistoryRow {
     pub decided_by: Option<Text>,
     /// When it was decided.
     pub decided: Option<Time>,
+    /// What was found out about a call of unknown outcome; `Nobody` until then.
+    pub finding: Option<FindingWord>,
 }

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod audit;
 pub mod call;
+pub mod contents;
 pub mod error;
 pub mod history;
 pub mod login;
@@ -15,6 +16,7 @@ pub mod queue;
 pub mod text;
 pub mod time;
 pub mod tree;
+pub mod unknown;
 
 #[cfg(test)]
 mod fixtures;

@@ -37,6 +37,8 @@ pub struct Queue {
     pub riskiest: Option<Pointer>,
     /// How many no reviewer may decide: an alarm above the list.
     pub without_reviewer: u64,
+    /// Calls of which nobody knows whether they ran: an alarm above the list, however empty that is.
+    pub unfound: Option<Unfound>,
     /// The last decision anybody took, told where the queue is empty.
     pub last_decision: Option<LastDecision>,
     /// Neighbouring pages.
@@ -49,6 +51,15 @@ impl Queue {
     pub fn is_selected(&self, item: &QueueItem) -> bool {
         self.selected.as_ref() == Some(&item.id)
     }
+}
+
+/// Calls of unknown outcome that nobody has looked into.
+#[derive(Debug, Clone)]
+pub struct Unfound {
+    /// How many.
+    pub total: u64,
+    /// The oldest of them.
+    pub calls: Vec<Pointer>,
 }
 
 /// A way from the summary to one call.

@@ -11,29 +11,36 @@ use crate::store::{HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
 
 type Outcome = Result<Holding, HoldRefused>;
 
-/// One submission. `M` builds it, and its proof, for the moment of the write.
-pub(in crate::store) struct Hold<M> {
+/// One submission. `A` says whether the latest same call still answers for a new one; `M` builds it, and its proof, for
+/// the moment of the write.
+pub(in crate::store) struct Hold<A, M> {
     agent: AgentId,
     same_call: Digest,
     limits: HoldLimits,
+    answers: A,
     make: M,
     reply: Reply<Outcome>,
 }
 
-impl<M: Fn(Millis) -> Result<(Submission, HoldProof), StoreError>> Hold<M> {
+impl<A, M> Hold<A, M>
+where
+    A: Fn(&HeldCall, Millis) -> bool,
+    M: Fn(Millis) -> Result<(Submission, HoldProof), StoreError>,
+{
     pub(in crate::store) fn new(
         agent: AgentId,
         same_call: Digest,
         limits: HoldLimits,
+        answers: A,
         make: M,
         to: oneshot::Sender<Result<Outcome, StoreError>>,
     ) -> Self {
-        Self { agent, same_call, limits, make, reply: Reply::new(to) }
+        Self { agent, same_call, limits, answers, make, reply: Reply::new(to) }
     }
 
     fn hold(&self, batch: &mut Batch<'_>) -> Result<Outcome, StoreError> {
         let (now, limits) = (batch.now(), self.limits);
-        if let Some(call) = batch.same(self.same_call)?.filter(|call| answers(call, now, limits)) {
+        if let Some(call) = batch.same(self.same_call)?.filter(|call| (self.answers)(call, now)) {
             return Ok(Ok(Holding::Joined(Box::new(call.clone()))));
         }
         let counts = batch.counts(self.agent);
@@ -61,7 +68,11 @@ impl<M: Fn(Millis) -> Result<(Submission, HoldProof), StoreError>> Hold<M> {
     }
 }
 
-impl<M: Fn(Millis) -> Result<(Submission, HoldProof), StoreError> + Send> Job for Hold<M> {
+impl<A, M> Job for Hold<A, M>
+where
+    A: Fn(&HeldCall, Millis) -> bool + Send,
+    M: Fn(Millis) -> Result<(Submission, HoldProof), StoreError> + Send,
+{
     fn wants(&self, wanted: &mut Wanted) {
         wanted.same(self.same_call);
         if self.limits.pending > 0 {
@@ -78,23 +89,6 @@ impl<M: Fn(Millis) -> Result<(Submission, HoldProof), StoreError> + Send> Job fo
     }
 }
 
-/// Whether a call still answers for a new one that is the same.
-fn answers(call: &HeldCall, now: Millis, limits: HoldLimits) -> bool {
-    let fresh = |ttl| now < call.changed_at.after(ttl);
-    match call.state {
-        CallState::Pending { .. }
-        | CallState::Approved { .. }
-        | CallState::Releasing { .. }
-        | CallState::OutcomeUnknown { .. } => true,
-        CallState::Executed { .. } | CallState::ToolError { .. } => fresh(limits.result_ttl),
-        CallState::Rejected { .. } => fresh(limits.rejection_ttl),
-        CallState::Expired { .. }
-        | CallState::Cancelled { .. }
-        | CallState::Lapsed { .. }
-        | CallState::Revoked { .. } => false,
-    }
-}
-
 /// A submission as it is held: pending, its deadline counted from this moment.
 fn held(submission: Submission, proof: HoldProof) -> HeldCall {
     let expires_at = submission.created_at.after(submission.requirement.timeout);
@@ -106,11 +100,15 @@ fn held(submission: Submission, proof: HoldProof) -> HeldCall {
         told_to_return: false,
         caller_gone: false,
         context: None,
+        context_salt: None,
         answer: None,
+        answer_salt: None,
         changed_at: submission.created_at,
         as_of: None,
         held_mac: Some(proof.0),
         approval_mac: None,
+        finding: None,
+        redacted_at: None,
         submission,
     }
 }

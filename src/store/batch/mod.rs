@@ -214,9 +214,9 @@ impl<'w> Batch<'w> {
             self.writes.vote(id, &vote);
             call.votes.push(vote);
         }
-        if let Some(answer) = change.answer {
-            self.writes.answer(id, &answer, now);
-            call.answer = Some(answer);
+        if let Some((answer, salt)) = change.answer {
+            self.writes.answer(id, &answer, &salt, now);
+            (call.answer, call.answer_salt) = (Some(answer), Some(salt));
         }
         if let Some(kind) = change.notice {
             self.writes.notice(kind, id, now);

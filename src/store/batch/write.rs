@@ -10,7 +10,8 @@ use sqlx::sqlite::SqliteConnection;
 use super::rows::Column::{self, Number, Text as Words};
 use super::rows::{Rows, Text, cells};
 use crate::audit::{Entry, SealedEntry};
-use crate::call::{Answer, CallId, HeldCall, Millis, StoredVote};
+use crate::call::salted::Salt;
+use crate::call::{Answer, CallId, Digest, HeldCall, Millis, StoredVote};
 use crate::store::row::StateColumns;
 use crate::store::{ApprovalProof, StoreError};
 
@@ -71,7 +72,7 @@ const VOTES: &[Column] = &[
     Words("mac"),
 ];
 
-const ANSWERS: &[Column] = &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at")];
+const ANSWERS: &[Column] = &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at"), Words("salt")];
 
 const NOTICES: &[Column] = &[Words("kind"), Words("call_id"), Number("created_at")];
 
@@ -187,7 +188,7 @@ impl Writes {
             .display_if(call.tool_schema)
             .text(&headers)
             .display(call.same_call)
-            .display(crate::call::Digest(call.nonce))
+            .display(Digest(call.nonce))
             .display(call.policy)
             .text(&call.rule)
             .text(&requirement)
@@ -243,12 +244,13 @@ impl Writes {
             .display(stored.mac);
     }
 
-    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, at: Millis) {
+    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, salt: &Salt, at: Millis) {
         let (kind, body) = match answer {
             Answer::Result(body) => ("result", body),
             Answer::Error(body) => ("error", body),
         };
-        self.answers.row(&mut self.text).display(call).text(kind).text(body).number(at.0);
+        let row = self.answers.row(&mut self.text).display(call).text(kind).text(body).number(at.0);
+        row.display(Digest(*salt));
     }
 
     pub(super) fn notice(&mut self, kind: &str, call: CallId, at: Millis) {

@@ -4,3 +4,14 @@ mod agent;
 mod database;
 mod disk;
 mod upstream;
+
+use sqlx::Connection as _;
+
+use crate::support::bench::Bench;
+
+/// Changes the database behind the back of the process that has it open, in any way.
+pub(crate) async fn edit_any(bench: &Bench, sql: &str) {
+    let url = format!("sqlite://{}", bench.folder.path().join("placet.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+}

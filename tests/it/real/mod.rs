@@ -1,5 +1,6 @@
 //! The proof with real components: the AWS IAM server, the official clients, a browser, a mail server, real processes.
 
+mod agentack;
 mod demo;
 mod desk;
 mod eras;

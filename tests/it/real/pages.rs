@@ -1,6 +1,7 @@
 //! Every page in a real Chromium, both sizes and colour schemes: nothing refused, nothing logged, nothing sideways,
 //! and axe-core finds nothing.
 
+use axum::response::IntoResponse as _;
 use placet::notary::LogAtStart;
 use serde_json::json;
 
@@ -44,7 +45,7 @@ async fn every_page_is_sound() {
     })
     .await;
     app.reviewer(MIRA, &["iam"]).await;
-    let mut pages = calls(&app).await;
+    let mut pages = calls(&app, &upstream).await;
     let more = ["queue=/", "/history", "/audit", "/policy", "/account", "404:missing=/calls/nothing"];
     pages.extend(more.map(str::to_owned));
 
@@ -61,7 +62,7 @@ async fn every_page_is_sound() {
 }
 
 /// Calls in several states, as the pages to open.
-async fn calls(app: &TestApp) -> Vec<String> {
+async fn calls(app: &TestApp, upstream: &Upstream) -> Vec<String> {
     let token = app.agent("ci").await;
     let mut agent = Agent::new(app.mcp(), &token);
     agent.initialize("2025-11-25").await;
@@ -89,6 +90,23 @@ async fn calls(app: &TestApp) -> Vec<String> {
     let (expired, stream) = hold("create_user", json!({"user_name": "new"})).await;
     crate::support::agent::answer(stream).await;
     pages.push(format!("expired=/calls/{expired}"));
+
+    // Two calls that may have run; of one a person has found out.
+    upstream.on("tools/call put_user_policy", |_| {
+        let broken = futures_util::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("gone")) });
+        ([("content-type", "application/json")], axum::body::Body::from_stream(broken)).into_response()
+    });
+    for name in ["found", "unknown"] {
+        let (id, stream) = hold("put_user_policy", arguments(name)).await;
+        desk.decide(&id, "approve", "as agreed").await;
+        crate::support::agent::answer(stream).await;
+        pages.push(format!("{name}=/calls/{id}"));
+        if name == "found" {
+            let csrf = desk.get(&format!("/calls/{id}")).await.field("csrf").to_owned();
+            let told = [("csrf", csrf.as_str()), ("ran", "no"), ("reason", "the policy is not there")];
+            desk.post(&format!("/calls/{id}/finding"), &told).await;
+        }
+    }
 
     // What hides in an argument, and what is long, is shown without breaking the page.
     let mut hostile = arguments("ci\u{202e}tob-\u{200b}");

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod app;
 pub(crate) mod bench;
+pub(crate) mod command;
 pub(crate) mod components;
 pub(crate) mod gate;
 pub(crate) mod pages;

@@ -78,8 +78,7 @@ impl Pages {
     }
 
     pub(crate) fn stranger(&self) -> Browser {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Browser { client, url: self.url.clone(), cookie: None }
+        Browser::new(&self.url)
     }
 
     pub(crate) async fn log_size(&self) -> u64 {
@@ -96,6 +95,20 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// One that nobody is signed in with, at this address.
+    pub(crate) fn new(url: &str) -> Self {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { client, url: url.to_owned(), cookie: None }
+    }
+
+    /// Signs in as whoever has this address and [`PASSWORD`].
+    pub(crate) async fn signed_in(url: &str, email: &str) -> Self {
+        let browser = Self::new(url);
+        let signed_in = browser.post("/login", &[("email", email), ("password", PASSWORD)]).await;
+        let cookie = header(&signed_in, "set-cookie").split(['=', ';']).nth(1).map(str::to_owned);
+        Self { cookie: cookie.filter(|cookie| !cookie.is_empty()), ..browser }
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.url));
         match &self.cookie {

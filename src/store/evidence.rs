@@ -1,0 +1,101 @@
+//! Everything that a verification looks at, page by page, out of one look at the database.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::StoreError;
+use super::row::{self, select_calls};
+use super::snapshot::{ENTRY, Snapshot, entry};
+use crate::audit::Row;
+use crate::audit::verify::{CallRow, StoredCheckpoint};
+use crate::call::Millis;
+
+impl Snapshot {
+    /// Entries after number `after`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn log(&mut self, after: i64, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let sql = format!("SELECT {ENTRY} FROM entries e WHERE e.seq > $1 ORDER BY e.seq LIMIT $2");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(i64::from(limit));
+        query.fetch_all(&mut self.connection).await?.iter().map(entry).collect()
+    }
+
+    /// Stored checkpoints whose size is above `after` and, where there is a limit, not above `upto`, by size.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn checkpoints(&mut self, after: i64, upto: i64) -> Result<Vec<StoredCheckpoint>, StoreError> {
+        let sql =
+            "SELECT number, size, root, note FROM checkpoints WHERE size > $1 AND size <= $2 ORDER BY size, number";
+        let rows = sqlx::query(sql).bind(after).bind(upto).fetch_all(&mut self.connection).await?;
+        let read = |row: &SqliteRow| {
+            Ok(StoredCheckpoint {
+                number: row.try_get("number")?,
+                size: row.try_get("size")?,
+                root: row.try_get("root")?,
+                note: row.try_get("note")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Calls whose ids come after `after`, by id, at most `limit`.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn call_rows(&mut self, after: &str, limit: u32) -> Result<Vec<CallRow>, StoreError> {
+        const SQL: &str = select_calls!("WHERE c.id > $1 ORDER BY c.id LIMIT $2");
+        let rows = sqlx::query(SQL).bind(after).bind(i64::from(limit)).fetch_all(&mut self.connection).await?;
+        rows.iter().map(call_row).collect()
+    }
+
+    /// Entries about calls whose ids come after `after` and not after `upto`, by call and number; without `upto` all
+    /// that follow.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn entries_about(&mut self, after: &str, upto: Option<&str>) -> Result<Vec<Row>, StoreError> {
+        let sql = format!(
+            "SELECT {ENTRY} FROM entries e WHERE e.call_id > $1 AND ($2 IS NULL OR e.call_id <= $2)
+             ORDER BY e.call_id, e.seq"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(upto);
+        query.fetch_all(&mut self.connection).await?.iter().map(entry).collect()
+    }
+
+    /// Votes, parameters and answers that belong to no call, by table and call.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn strays(&mut self) -> Result<Vec<(&'static str, String)>, StoreError> {
+        let mut found = Vec::new();
+        for (table, sql) in [
+            ("votes", "SELECT call_id FROM votes WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
+            ("findings", "SELECT call_id FROM findings WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
+            ("call_params", "SELECT call_id FROM call_params WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
+            ("call_answers", "SELECT call_id FROM call_answers WHERE call_id NOT IN (SELECT id FROM calls) LIMIT 100"),
+        ] {
+            let ids: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut self.connection).await?;
+            found.extend(ids.into_iter().map(|id| (table, id)));
+        }
+        Ok(found)
+    }
+}
+
+fn call_row(row: &SqliteRow) -> Result<CallRow, StoreError> {
+    let moment = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(Millis));
+    Ok(CallRow {
+        id: row.try_get("id")?,
+        call: row::held_call(row).map_err(|error| error.to_string()),
+        approved_at: moment("approved_at")?,
+        approved_by: row.try_get("approved_by")?,
+        usable_until: moment("usable_until")?,
+        claim: row.try_get("claim")?,
+        ended_by: row.try_get("ended_by")?,
+        ended_why: row.try_get("ended_why")?,
+        escalated: row.try_get::<i64, _>("escalated")? != 0,
+        answered_at: moment("answered_at")?,
+        context: row.try_get("context")?,
+    })
+}

@@ -362,8 +362,8 @@ mod tests {
 
     async fn listening(folder: &Path) -> Tasks {
         let tasks = Tasks::default();
-        let store = Store::open(folder, Clock::System, &tasks).await.unwrap();
-        let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
+        let store = Store::open(folder, Clock::system(), &tasks).await.unwrap();
+        let identity = Identity::new(store, Clock::system(), Entropy::System, SessionLimits::default());
         listen(folder, identity, &tasks).unwrap();
         tasks
     }

@@ -127,6 +127,8 @@ const MAILS: &str = "placet_mails_total";
 const MAIL_WAITING: &str = "placet_mails_waiting";
 const MAIL_DELAY: &str = "placet_mail_delay_seconds";
 const UPSTREAM_ERRORS: &str = "placet_upstream_errors_total";
+const CLOCK_JUMPS: &str = "placet_clock_jumps_total";
+const CLOCK_AHEAD: &str = "placet_clock_ahead_seconds";
 const STORE_FAILURES: &str = "placet_store_failures_total";
 
 const HOLD_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
@@ -147,6 +149,15 @@ fn describe() {
     describe_gauge!(MAIL_WAITING, "Notices that wait to be mailed now");
     describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
     describe_counter!(UPSTREAM_ERRORS, "Released calls that an upstream did not answer");
+    describe_counter!(
+        CLOCK_JUMPS,
+        "Times that the machine's clock was found set; what came within a minute counts once"
+    );
+    describe_gauge!(
+        CLOCK_AHEAD,
+        Unit::Seconds,
+        "How far Placet's time is ahead of the machine's clock, which was set back"
+    );
     describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
 }
 
@@ -264,6 +275,16 @@ pub fn upstream_failed(upstream: &str) {
 /// Counts a batch of writes that the database refused.
 pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
+}
+
+/// Counts that the machine's clock was found set.
+pub fn clock_jumped() {
+    counter!(CLOCK_JUMPS).increment(1);
+}
+
+/// Tells how far Placet's time is ahead of the machine's clock.
+pub fn clock_ahead(ahead: Duration) {
+    gauge!(CLOCK_AHEAD).set(ahead.as_secs_f64());
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts stay far below 2^53")]

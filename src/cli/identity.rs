@@ -58,9 +58,9 @@ async fn reply(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, S
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let tasks = Tasks::default();
-        match Store::open(folder, Clock::System, &tasks).await {
+        match Store::open(folder, Clock::system(), &tasks).await {
             Ok(store) => {
-                let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
+                let identity = Identity::new(store, Clock::system(), Entropy::System, SessionLimits::default());
                 let reply = carry_out(&identity, command()).await;
                 drop(identity);
                 tasks.begin_stop();

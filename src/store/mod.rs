@@ -13,6 +13,7 @@ mod open;
 mod outbox;
 mod people;
 mod row;
+mod time;
 mod visible;
 mod writer;
 
@@ -106,7 +107,8 @@ impl Store {
     /// # Errors
     /// The folder is in use, cannot be written, or holds a database of a newer version.
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
-        let opened = open::open(folder).await?;
+        let mut opened = open::open(folder).await?;
+        time::resume(&mut opened.connection, &clock, opened.head.at).await?;
         let writer = writer::start(opened.connection, opened.lock, opened.head, clock.clone(), tasks);
         Ok(Self { writer, readers: opened.readers, clock, folder: folder.into() })
     }

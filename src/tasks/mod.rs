@@ -3,7 +3,9 @@
 mod counting;
 mod expiry;
 mod reload;
+mod timekeeping;
 
 pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;
+pub use timekeeping::timekeeping;

@@ -45,8 +45,8 @@ fn said(folder: &Path, arguments: &str) -> String {
 /// A server that holds the folder and takes commands.
 async fn serving(folder: &Path) -> Tasks {
     let (tasks, data) = (Tasks::default(), folder.join("data"));
-    let store = Store::open(&data, Clock::System, &tasks).await.unwrap();
-    let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
+    let store = Store::open(&data, Clock::system(), &tasks).await.unwrap();
+    let identity = Identity::new(store, Clock::system(), Entropy::System, SessionLimits::default());
     control::listen(&data, identity, &tasks).unwrap();
     tasks
 }

@@ -99,6 +99,11 @@ pub enum Banner {
         /// The first problem, as `FILE:LINE:COLUMN: message`.
         problem: Text,
     },
+    /// The machine's clock was set back: Placet's time is ahead of it, and so are the times on pages.
+    ClockSetBack {
+        /// How far, in words.
+        ahead: String,
+    },
     /// Plain http on loopback: allowed for trying out.
     PlainHttp,
     /// Mails do not go out; they are kept and tried again.

@@ -129,6 +129,7 @@ const MAIL_DELAY: &str = "placet_mail_delay_seconds";
 const UPSTREAM_ERRORS: &str = "placet_upstream_errors_total";
 const CLOCK_JUMPS: &str = "placet_clock_jumps_total";
 const CLOCK_AHEAD: &str = "placet_clock_ahead_seconds";
+const ALARMS: &str = "placet_alarms_total";
 const STORE_FAILURES: &str = "placet_store_failures_total";
 
 const HOLD_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
@@ -158,6 +159,7 @@ fn describe() {
         Unit::Seconds,
         "How far Placet's time is ahead of the machine's clock, which was set back"
     );
+    describe_counter!(ALARMS, "Alarms in the log: something was changed behind Placet's back");
     describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
 }
 
@@ -275,6 +277,11 @@ pub fn upstream_failed(upstream: &str) {
 /// Counts a batch of writes that the database refused.
 pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
+}
+
+/// Counts an alarm in the log.
+pub fn alarm() {
+    counter!(ALARMS).increment(1);
 }
 
 /// Counts that the machine's clock was found set.

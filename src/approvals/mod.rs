@@ -13,7 +13,6 @@ mod expire;
 mod forward;
 mod recover;
 mod release;
-mod seal;
 mod submit;
 
 use std::sync::Arc;
@@ -27,8 +26,9 @@ pub use decide::{Channel, DecideError, Decision};
 pub use eligible::{Ineligible, may_decide};
 pub use events::CallChanged;
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
-pub use seal::Seal;
 pub use submit::{How, NewCall, SubmitError, Submitted};
+
+pub use crate::seal::Seal;
 
 use crate::call::HeldCall;
 use crate::clock::Entropy;

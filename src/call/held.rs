@@ -132,6 +132,10 @@ pub struct HeldCall {
     pub held_mac: Option<Digest>,
     /// Proves the approval, as each vote's own proves the vote.
     pub approval_mac: Option<Digest>,
+    /// The number of the log's entry that led to this state.
+    pub entry: i64,
+    /// Where it stands is as Placet wrote it last. Otherwise nothing may be done on the word of this row.
+    pub genuine: bool,
 }
 
 /// A vote with what proves it.

@@ -59,6 +59,8 @@ fn call(state: CallState) -> HeldCall {
         changed_at: NOW,
         held_mac: None,
         approval_mac: None,
+        entry: 1,
+        genuine: true,
     }
 }
 

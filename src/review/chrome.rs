@@ -11,6 +11,9 @@ use super::view::{Banner, Chrome, Nav, Person, Text, Time};
 use crate::call::Millis;
 use crate::identity::Session;
 
+/// How long every page tells of an alarm.
+const ALARMS: Duration = Duration::from_secs(7 * 86_400);
+
 /// Placet's time is told to differ from the machine's clock beyond this.
 const ASKEW: Duration = Duration::from_secs(60);
 
@@ -52,6 +55,10 @@ impl Review {
         let reviewer = &session.reviewer;
         let pending = self.0.store.pending_within(&sight(reviewer)).await?;
         let mut banners = self.0.overview.banners(self.0.clock.now()).await;
+        let now = self.0.clock.now();
+        if let Some(alarms) = self.0.store.alarms_since(now.before(ALARMS)).await? {
+            banners.insert(0, Banner::Alarms { count: alarms.count, latest: self.time(alarms.latest) });
+        }
         let ahead = self.0.store.clock_ahead();
         if ahead > ASKEW {
             banners.push(Banner::ClockSetBack { ahead: span(ahead) });

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::people::{self, Person};
+use super::alarm::Changed;
+use super::people::{self, AgentStands, Person};
 use super::row::{self, StateColumns};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
@@ -11,6 +12,7 @@ use crate::call::{
     AgentId, Answer, CallId, CallState, ContextResult, Digest, Event, HeldCall, InvalidTransition, Millis, ReviewerId,
     StoredVote, Submission,
 };
+use crate::seal::Standing;
 
 /// Bounds on what one agent may hold, whatever the policy says: a flood must not reach reviewers.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +55,8 @@ pub struct Scene<'a> {
     pub now: Millis,
     /// Who asks for the step and who voted before, as far as they have an account.
     pub people: &'a BTreeMap<ReviewerId, Person>,
-    /// The agent is known and not revoked.
-    pub agent_is_active: bool,
+    /// What the agent is worth now.
+    pub agent: AgentStands,
 }
 
 /// One step of one call, with everything that is committed together with it.
@@ -146,8 +148,9 @@ impl Store {
     pub async fn set_told_to_return(&self, id: CallId) -> Result<(), StoreError> {
         self.write("set_told_to_return", move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE calls SET told_to_return = 1, caller_gone = 0 WHERE id = $1";
-                sqlx::query(sql).bind(id.to_string()).execute(tx.connection()).await?;
+                let told = tx.trust().seal.told(id);
+                let sql = "UPDATE calls SET told_to_return = 1, told_mac = $2, caller_gone = 0 WHERE id = $1";
+                sqlx::query(sql).bind(id.to_string()).bind(told.to_string()).execute(tx.connection()).await?;
                 Ok(())
             })
         })
@@ -213,8 +216,7 @@ async fn hold(
     }
     let (submission, proof) = make(now)?;
     let digest = submission.digest();
-    insert(tx, &submission, digest, proof).await?;
-    tx.append(
+    let entry = tx.append_numbered(
         Entry::new("call.held")
             .call(submission.id)
             .agent(&submission.agent.name)
@@ -225,6 +227,7 @@ async fn hold(
             .with("policy", submission.policy.to_string())
             .with("expires_at", now.after(submission.requirement.timeout).to_string()),
     )?;
+    insert(tx, &submission, digest, proof, entry).await?;
     tx.notify("call.held", submission.id, None).await?;
     let held = load(tx, submission.id).await?.ok_or(sqlx::Error::RowNotFound)?;
     Ok(Ok(Holding::New(Box::new(held))))
@@ -238,7 +241,13 @@ async fn same(tx: &mut Tx<'_>, same_call: Digest, limits: HoldLimits) -> Result<
     let Some(id) = id.and_then(|id| id.parse().ok()) else { return Ok(None) };
     let now = tx.now();
     let fresh = |call: &HeldCall, ttl| now < call.changed_at.after(ttl);
-    Ok(load(tx, id).await?.filter(|call| match call.state {
+    let call = load(tx, id).await?;
+    if let Some(forged) = call.as_ref().filter(|call| !call.genuine) {
+        // Nobody is told what its row says; the call is held anew, for people to decide.
+        tx.append(Changed::Call(forged.submission.id).entry())?;
+        return Ok(None);
+    }
+    Ok(call.filter(|call| match call.state {
         CallState::Pending { .. }
         | CallState::Approved { .. }
         | CallState::Releasing { .. }
@@ -252,12 +261,30 @@ async fn same(tx: &mut Tx<'_>, same_call: Digest, limits: HoldLimits) -> Result<
     }))
 }
 
-async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest, proof: HoldProof) -> Result<(), StoreError> {
+async fn insert(
+    tx: &mut Tx<'_>,
+    call: &Submission,
+    digest: Digest,
+    proof: HoldProof,
+    entry: i64,
+) -> Result<(), StoreError> {
+    let expires_at = call.created_at.after(call.requirement.timeout);
+    let state = CallState::Pending { expires_at, escalated: false, votes: Vec::new() };
+    let standing = Standing {
+        id: call.id,
+        digest: &digest,
+        state: &state,
+        expires_at,
+        changed_at: call.created_at,
+        votes: &[],
+        entry,
+    };
+    let mac = tx.trust().seal.state(&standing);
     let sql = "INSERT INTO calls (id, agent_id, agent_name, agent_owner, upstream, upstream_config, tool, tool_schema,
                    headers, same_call, nonce, policy, rule, requirement, era, client, created_at, digest, state,
-                   expires_at, changed_at, held_mac)
+                   expires_at, changed_at, held_mac, entry, state_mac)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'pending',
-                   $19, $17, $20)";
+                   $19, $17, $20, $21, $22)";
     sqlx::query(sql)
         .bind(call.id.to_string())
         .bind(call.agent.id.to_string())
@@ -277,8 +304,10 @@ async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest, proof: HoldP
         .bind(call.client.as_deref())
         .bind(call.created_at.0)
         .bind(digest.to_string())
-        .bind(call.created_at.after(call.requirement.timeout).0)
+        .bind(expires_at.0)
         .bind(proof.0.to_string())
+        .bind(entry)
+        .bind(mac.to_string())
         .execute(tx.connection())
         .await?;
     let span = call.arguments_at;
@@ -295,7 +324,8 @@ async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest, proof: HoldP
 
 pub(super) async fn load(tx: &mut Tx<'_>, id: CallId) -> Result<Option<HeldCall>, StoreError> {
     let row = sqlx::query(row::SELECT_ONE).bind(id.to_string()).fetch_optional(tx.connection()).await?;
-    row.as_ref().map(row::held_call).transpose()
+    let trust = tx.trust();
+    row.as_ref().map(|row| row::held_call(row, &trust)).transpose()
 }
 
 async fn change<R: Send + 'static>(
@@ -307,8 +337,8 @@ async fn change<R: Send + 'static>(
     let Some(call) = load(tx, id).await? else { return Ok(Err(NotChanged::NoSuchCall)) };
     let who = call.votes.iter().map(|stored| stored.vote.by).chain(by).collect();
     let people = people::people(tx, &who).await?;
-    let agent_is_active = people::agent_is_active(tx, call.submission.agent.id).await?;
-    let change = match decide(&Scene { call: &call, now: tx.now(), people: &people, agent_is_active }) {
+    let agent = people::agent_stands(tx, call.submission.agent.id).await?;
+    let change = match decide(&Scene { call: &call, now: tx.now(), people: &people, agent }) {
         Ok(change) => change,
         Err(declined) => return Ok(Err(NotChanged::Declined(declined))),
     };
@@ -316,14 +346,14 @@ async fn change<R: Send + 'static>(
         Ok(next) => next,
         Err(invalid) => return Ok(Err(NotChanged::Invalid(Box::new(call), invalid))),
     };
-    update(tx, &call, &next, change.approval).await?;
+    let entry = tx.append_numbered(change.entry)?;
+    update(tx, &call, &next, change.approval, change.vote.as_ref(), entry).await?;
     if let Some(vote) = &change.vote {
         insert_vote(tx, id, vote).await?;
     }
     if let Some(answer) = &change.answer {
         insert_answer(tx, id, answer).await?;
     }
-    tx.append(change.entry)?;
     if let Some(kind) = change.notice {
         tx.notify(kind, id, None).await?;
     }
@@ -337,12 +367,26 @@ async fn update(
     call: &HeldCall,
     next: &CallState,
     approval: Option<ApprovalProof>,
+    vote: Option<&StoredVote>,
+    entry: i64,
 ) -> Result<(), StoreError> {
     let columns = StateColumns::of(next);
+    let votes: Vec<_> = call.votes.iter().chain(vote).cloned().collect();
+    let standing = Standing {
+        id: call.submission.id,
+        digest: &call.digest,
+        state: next,
+        expires_at: columns.expires_at.map_or(call.expires_at, Millis),
+        changed_at: tx.now(),
+        votes: &votes,
+        entry,
+    };
+    let mac = tx.trust().seal.state(&standing);
     let sql = "UPDATE calls SET state = $1, expires_at = coalesce($2, expires_at), escalated = max(escalated, $3),
                    approved_at = coalesce($4, approved_at), approved_by = coalesce($5, approved_by),
                    usable_until = coalesce($6, usable_until), claim = coalesce($7, claim), ended_by = $8,
-                   ended_why = $9, approval_mac = coalesce($10, approval_mac), changed_at = $11
+                   ended_why = $9, approval_mac = coalesce($10, approval_mac), changed_at = $11, entry = $17,
+                   state_mac = $18
                WHERE id = $12 AND state = $13 AND digest = $14 AND expires_at = $15 AND changed_at = $16";
     let done = sqlx::query(sql)
         .bind(next.name())
@@ -361,6 +405,8 @@ async fn update(
         .bind(call.digest.to_string())
         .bind(call.expires_at.0)
         .bind(call.changed_at.0)
+        .bind(entry)
+        .bind(mac.to_string())
         .execute(tx.connection())
         .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound.into()) }
@@ -387,8 +433,9 @@ async fn insert_answer(tx: &mut Tx<'_>, id: CallId, answer: &Answer) -> Result<(
         Answer::Result(body) => ("result", body),
         Answer::Error(body) => ("error", body),
     };
-    let sql = "INSERT INTO call_answers (call_id, kind, body, recorded_at) VALUES ($1, $2, $3, $4)";
-    let now = tx.now();
-    sqlx::query(sql).bind(id.to_string()).bind(kind).bind(body).bind(now.0).execute(tx.connection()).await?;
+    let sql = "INSERT INTO call_answers (call_id, kind, body, recorded_at, mac) VALUES ($1, $2, $3, $4, $5)";
+    let (now, mac) = (tx.now(), tx.trust().seal.answer(id, answer));
+    let query = sqlx::query(sql).bind(id.to_string()).bind(kind).bind(body).bind(now.0).bind(mac.to_string());
+    query.execute(tx.connection()).await?;
     Ok(())
 }

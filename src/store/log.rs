@@ -7,6 +7,7 @@ use super::visible::visible;
 use super::{Sight, Store, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{CallId, Digest, Millis};
+use crate::telemetry;
 
 /// An entry as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +98,9 @@ pub(super) async fn insert(
                SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                       value ->> 7, value ->> 8, value ->> 9
                FROM json_each($1) ORDER BY value ->> 0";
-    sqlx::query(sql).bind(rows).execute(connection).await.map(drop)
+    sqlx::query(sql).bind(rows).execute(connection).await?;
+    entries.iter().filter(|(entry, _)| entry.kind.starts_with("alarm.")).for_each(|_| telemetry::alarm());
+    Ok(())
 }
 
 fn leaf(row: &SqliteRow, seq: i64) -> Result<Digest, StoreError> {

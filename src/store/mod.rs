@@ -5,14 +5,17 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod alarm;
 mod calls;
 mod calls_read;
 mod identity;
+mod keys;
 mod log;
 mod open;
 mod outbox;
 mod people;
 mod row;
+mod sealed;
 mod time;
 mod visible;
 mod writer;
@@ -24,6 +27,7 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
+pub use alarm::{Alarms, Changed};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use identity::{
@@ -32,13 +36,14 @@ pub use identity::{
 };
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
-pub use people::Person;
+pub use people::{AgentStands, Person};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 
 use crate::call::{CallId, Millis};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
+use crate::seal::Seal;
 
 /// What went wrong with the database, in words for an operator.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +77,12 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A row that gives somebody a right is not as Placet wrote it.
+    #[error(
+        "the stored {0} was changed behind Placet's back, so it counts for nothing; tell whoever runs this service: \
+         the audit log has the alarm"
+    )]
+    Changed(&'static str),
     /// There is no call of this id.
     #[error("there is no call {0}")]
     NoSuchCall(CallId),
@@ -99,6 +110,8 @@ pub struct Store {
     readers: SqlitePool,
     clock: Clock,
     folder: Arc<Path>,
+    seal: Seal,
+    raised: Arc<alarm::Raised>,
 }
 
 impl Store {
@@ -109,8 +122,9 @@ impl Store {
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
         let mut opened = open::open(folder).await?;
         time::resume(&mut opened.connection, &clock, opened.head.at).await?;
-        let writer = writer::start(opened.connection, opened.lock, opened.head, clock.clone(), tasks);
-        Ok(Self { writer, readers: opened.readers, clock, folder: folder.into() })
+        let seal = keys::open(&mut opened, folder, clock.now()).await?;
+        let writer = writer::start(opened.connection, opened.lock, opened.head, seal.clone(), clock.clone(), tasks);
+        Ok(Self { writer, readers: opened.readers, clock, folder: folder.into(), seal, raised: Arc::default() })
     }
 
     /// The data folder.
@@ -139,6 +153,11 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// What the seals of committed rows are judged with.
+    fn trust(&self) -> sealed::Trust {
+        sealed::Trust::committed(&self.seal)
     }
 
     /// The read-only pool.

@@ -113,6 +113,7 @@ fn migrations() -> Vec<Migration> {
         (3, "outbox", include_str!("../../migrations/0003_outbox.sql")),
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
+        (9, "seals", include_str!("../../migrations/0009_seals.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::alarm::Changed;
+use super::sealed::{AGENTS, REVIEWERS, Trust};
 use super::{Store, StoreError, Tx};
 use crate::call::{AgentId, Email, GroupName, ReviewerId};
 
@@ -21,6 +23,19 @@ pub struct Person {
     pub reviews: bool,
     /// Whether the account is disabled.
     pub disabled: bool,
+    /// The row is as Placet wrote it last. Otherwise nothing else of this counts.
+    pub genuine: bool,
+}
+
+/// What an agent is worth at the moment of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentStands {
+    /// It may ask.
+    Active,
+    /// It was revoked, or never added.
+    Revoked,
+    /// Its row was changed behind Placet's back.
+    Changed,
 }
 
 /// Everybody of `ids` who has an account.
@@ -31,13 +46,13 @@ pub(super) async fn people(
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
-               WHERE id IN (SELECT value FROM json_each($1))";
-    let rows = sqlx::query(sql).bind(serde_json::to_string(ids)?).fetch_all(tx.connection()).await?;
-    rows.iter().map(|row| person(row).map(|person| (person.id, person))).collect()
+    let trust = tx.trust();
+    let query = sqlx::query(REVIEWERS.select("WHERE t.id IN (SELECT value FROM json_each($1))"));
+    let rows = query.bind(serde_json::to_string(ids)?).fetch_all(tx.connection()).await?;
+    rows.iter().map(|row| person(row, &trust).map(|person| (person.id, person))).collect()
 }
 
-fn person(row: &SqliteRow) -> Result<Person, StoreError> {
+fn person(row: &SqliteRow, trust: &Trust) -> Result<Person, StoreError> {
     let text: String = row.try_get("id")?;
     let bad = |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
     let groups: String = row.try_get("groups")?;
@@ -50,29 +65,39 @@ fn person(row: &SqliteRow) -> Result<Person, StoreError> {
         groups: serde_json::from_str(&groups).map_err(|e| bad("groups", e.to_string()))?,
         reviews: row.try_get("is_reviewer")?,
         disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
+        genuine: REVIEWERS.is_genuine(row, trust)?,
     })
 }
 
 impl Store {
-    /// Everybody who may be mailed: accounts that are not disabled. A damaged row is logged and left out, so that it
-    /// keeps nobody else from being told.
+    /// Everybody who may be mailed: accounts that are not disabled. A row that is damaged, or was changed behind Placet's
+    /// back, is logged and left out, so that it keeps nobody else from being told.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn people_enabled(&self) -> Result<Vec<Person>, StoreError> {
-        let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
-                   WHERE disabled_at IS NULL ORDER BY id";
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let query = sqlx::query(REVIEWERS.select("WHERE t.disabled_at IS NULL ORDER BY t.id"));
+        let rows = query.fetch_all(self.readers()).await?;
+        let trust = self.trust();
         let readable = |person: Result<Person, StoreError>| {
             person.inspect_err(|error| tracing::error!(%error, "a reviewer cannot be mailed")).ok()
         };
-        Ok(rows.iter().map(person).filter_map(readable).collect())
+        let people: Vec<_> = rows.iter().map(|row| person(row, &trust)).filter_map(readable).collect();
+        for forged in people.iter().filter(|person| !person.genuine) {
+            self.alarm(Changed::Reviewer(forged.id)).await;
+        }
+        Ok(people.into_iter().filter(|person| person.genuine).collect())
     }
 }
 
-/// Whether the agent is known and not revoked.
-pub(super) async fn agent_is_active(tx: &mut Tx<'_>, agent: AgentId) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM agents WHERE id = $1 AND revoked_at IS NULL";
-    let found: Option<i64> = sqlx::query_scalar(sql).bind(agent.to_string()).fetch_optional(tx.connection()).await?;
-    Ok(found.is_some())
+/// What the agent is worth now.
+pub(super) async fn agent_stands(tx: &mut Tx<'_>, agent: AgentId) -> Result<AgentStands, StoreError> {
+    let trust = tx.trust();
+    let query = sqlx::query(AGENTS.select("WHERE t.id = $1")).bind(agent.to_string());
+    let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(AgentStands::Revoked) };
+    if !AGENTS.is_genuine(&row, &trust)? {
+        return Ok(AgentStands::Changed);
+    }
+    let revoked = row.try_get::<Option<i64>, _>("revoked_at")?.is_some();
+    Ok(if revoked { AgentStands::Revoked } else { AgentStands::Active })
 }

@@ -2,18 +2,26 @@
 
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
+use super::sealed::Trust;
 use crate::call::{
     Answer, Approver, CallState, Caller, Digest, HeldCall, Millis, Requirement, StoredVote, Submission, Verdict, Vote,
 };
+use crate::seal::{Seal, Standing};
 
 /// Every column of a call, its parameters, votes and answer, in one row; what follows chooses the rows.
 macro_rules! select_calls {
     ($which:expr) => {
         concat!(
             "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
+            "a.mac AS answer_mac, ",
+            "EXISTS (SELECT 1 FROM entries e WHERE e.seq = c.entry AND e.call_id = c.id) AS logged, ",
+            "EXISTS (SELECT 1 FROM entries e WHERE e.call_id = c.id AND e.seq > c.entry AND e.kind IN (",
+            "'call.held', 'call.voted', 'call.approved', 'call.rejected', 'call.escalated', 'call.expired', ",
+            "'call.cancelled', 'call.lapsed', 'call.released', 'call.executed', 'call.tool_error', 'call.not_sent', ",
+            "'call.outcome_unknown', 'call.revoked', 'alarm.call_tampered')) AS overtaken, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
             "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes ",
             "FROM calls c JOIN call_params p ON p.call_id = c.id LEFT JOIN call_answers a ON a.call_id = c.id ",
@@ -124,7 +132,8 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
+/// A call as its row has it. Whether the row is to be believed is [`HeldCall::genuine`].
+pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, StoreError> {
     let id: String = row.try_get("id")?;
     let reader = Reader { row, id };
     let votes = reader.votes()?;
@@ -155,24 +164,100 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         created_at: Millis(reader.number("created_at")?),
     };
     let context = reader.optional("context")?.map(|text| serde_json::from_str(&text)).transpose();
-    Ok(HeldCall {
+    let mut call = HeldCall {
         submission,
         digest: reader.parsed("digest")?,
         state,
         votes,
         expires_at: Millis(reader.number("expires_at")?),
-        told_to_return: reader.number("told_to_return")? != 0,
+        told_to_return: false,
         caller_gone: reader.number("caller_gone")? != 0,
         context: context.map_err(|e| reader.bad("context", &e))?,
-        answer: match (reader.optional("answer_kind")?.as_deref(), reader.optional("answer")?) {
-            (Some("result"), Some(body)) => Some(Answer::Result(body)),
-            (Some(_), Some(body)) => Some(Answer::Error(body)),
-            _ => None,
-        },
+        answer: answer(row)?,
+        entry: reader.row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default(),
+        genuine: false,
         changed_at: Millis(reader.number("changed_at")?),
         held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
-    })
+    };
+    let seal = &trust.seal;
+    // Each of these is as it was written, or the row says something that nobody here said.
+    let stands = reader.parsed_if("state_mac")?.is_some_and(|mac| seal.state(&standing(&call)).matches(&mac));
+    let logged = reader.number("logged")? != 0 || call.entry >= trust.unwritten;
+    let told = reader.number("told_to_return")? != 0;
+    let told_here = reader.parsed_if("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
+    let answer_mac: Option<Digest> = reader.parsed_if("answer_mac")?;
+    let answered_here = match &call.answer {
+        Some(answer) => answer_mac.is_some_and(|mac| seal.answer(call.submission.id, answer).matches(&mac)),
+        None => true,
+    };
+    call.told_to_return = told && told_here;
+    call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here && answered_here;
+    if !answered_here {
+        call.answer = None;
+    }
+    Ok(call)
+}
+
+/// As [`held_call`], and while the call is open it is also looked at whether what was held is what stands there: that
+/// reads every byte of it.
+pub(super) fn whole_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, StoreError> {
+    let mut call = held_call(row, trust)?;
+    if !call.state.is_terminal() {
+        let as_held = trust.seal.is_as_held(&call) && call.submission.digest().matches(&call.digest);
+        call.genuine = call.genuine && as_held;
+    }
+    Ok(call)
+}
+
+fn standing(call: &HeldCall) -> Standing<'_> {
+    Standing {
+        id: call.submission.id,
+        digest: &call.digest,
+        state: &call.state,
+        expires_at: call.expires_at,
+        changed_at: call.changed_at,
+        votes: &call.votes,
+        entry: call.entry,
+    }
+}
+
+/// Seals every call as it stands, with the log's last entry about its state: for a database of before there were
+/// seals, once. Who was told to come back before that is not known to have been, so those calls wait for their caller.
+pub(super) async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> Result<u64, StoreError> {
+    const ENTRY: &str = "UPDATE calls AS c SET told_to_return = 0, entry = (SELECT max(e.seq) FROM entries e
+        WHERE e.call_id = c.id AND e.kind IN ('call.held', 'call.voted', 'call.approved', 'call.rejected',
+            'call.escalated', 'call.expired', 'call.cancelled', 'call.lapsed', 'call.released', 'call.executed',
+            'call.tool_error', 'call.not_sent', 'call.outcome_unknown', 'call.revoked', 'alarm.call_tampered'))";
+    const PAGE: &str = select_calls!("WHERE c.id > $1 ORDER BY c.id LIMIT 500");
+    sqlx::query(ENTRY).execute(&mut *connection).await?;
+    let (trust, mut last, mut count) = (Trust::committed(seal), String::new(), 0);
+    loop {
+        let rows = sqlx::query(PAGE).bind(&last).fetch_all(&mut *connection).await?;
+        let Some(end) = rows.last() else { return Ok(count) };
+        last = end.try_get("id")?;
+        for row in &rows {
+            // One that cannot be read stays without a seal, and says so wherever it is asked for.
+            let Ok(call) = held_call(row, &trust) else { continue };
+            let id = call.submission.id;
+            let sql = "UPDATE calls SET state_mac = $2 WHERE id = $1";
+            let mac = seal.state(&standing(&call)).to_string();
+            sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
+            let answer = answer(row)?;
+            if let Some(answer) = answer {
+                let sql = "UPDATE call_answers SET mac = $2 WHERE call_id = $1";
+                let mac = seal.answer(id, &answer).to_string();
+                sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
+            }
+            count += 1;
+        }
+    }
+}
+
+/// The upstream's answer, while it is kept.
+fn answer(row: &SqliteRow) -> Result<Option<Answer>, sqlx::Error> {
+    let (kind, body): (Option<String>, Option<String>) = (row.try_get("answer_kind")?, row.try_get("answer")?);
+    Ok(kind.zip(body).map(|(kind, body)| if kind == "result" { Answer::Result(body) } else { Answer::Error(body) }))
 }
 
 /// The columns that a state fills, as they are written.

@@ -12,11 +12,13 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::sealed::Trust;
 use super::{BoxFuture, StoreError, log};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
+use crate::seal::Seal;
 use crate::telemetry;
 
 /// Most operations in one commit.
@@ -90,10 +92,17 @@ impl Handle {
 }
 
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
-pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
+pub(super) fn start(
+    connection: SqliteConnection,
+    lock: File,
+    head: Head,
+    seal: Seal,
+    clock: Clock,
+    tasks: &Tasks,
+) -> Handle {
     let (sender, jobs) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, clock };
+        let writer = Writer { connection, head, seal, clock };
         writer.run(jobs).await;
         drop(lock);
     });
@@ -103,6 +112,7 @@ pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock:
 struct Writer {
     connection: SqliteConnection,
     head: Head,
+    seal: Seal,
     clock: Clock,
 }
 
@@ -175,7 +185,7 @@ impl Writer {
         sqlx::query("SAVEPOINT one").execute(&mut self.connection).await?;
         let (head, written) = (self.head, entries.len());
         let now = self.clock.now().max(self.head.at);
-        let mut tx = Tx { connection: &mut self.connection, head: &mut self.head, entries, now };
+        let mut tx = Tx { connection: &mut self.connection, head: &mut self.head, seal: &self.seal, entries, now };
         let step = work(&mut tx).await;
         answers.push(step.answer);
         if step.keep {
@@ -218,6 +228,7 @@ fn refuse(work: Work) -> Answer {
 pub struct Tx<'c> {
     connection: &'c mut SqliteConnection,
     head: &'c mut Head,
+    seal: &'c Seal,
     entries: &'c mut Vec<(Entry, SealedEntry)>,
     now: Millis,
 }
@@ -239,8 +250,24 @@ impl Tx<'_> {
     /// # Errors
     /// If the entry cannot be written as JSON.
     pub fn append(&mut self, entry: Entry) -> Result<(), StoreError> {
+        self.append_numbered(entry).map(drop)
+    }
+
+    /// As [`Tx::append`]; gives the entry's number, for the row that names it.
+    ///
+    /// # Errors
+    /// If the entry cannot be written as JSON.
+    pub(crate) fn append_numbered(&mut self, entry: Entry) -> Result<i64, StoreError> {
         let sealed = self.head.seal(&entry, self.now)?;
+        let seq = sealed.seq;
         self.entries.push((entry, sealed));
-        Ok(())
+        Ok(seq)
+    }
+
+    /// What seals are judged with, and made with.
+    pub(super) fn trust(&self) -> Trust {
+        // A batch's entries reach their table when its last operation is done.
+        let unwritten = self.entries.first().map_or(self.head.seq + 1, |(_, first)| first.seq);
+        Trust { seal: self.seal.clone(), unwritten }
     }
 }

@@ -19,4 +19,5 @@ mod stop;
 mod store;
 mod support;
 mod terminal;
+mod upgrade;
 mod upstream;

@@ -3,4 +3,6 @@
 mod agent;
 mod database;
 mod disk;
+mod people;
+mod rows;
 mod upstream;

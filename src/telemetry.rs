@@ -279,9 +279,9 @@ pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
 }
 
-/// Counts an alarm in the log.
-pub fn alarm() {
-    counter!(ALARMS).increment(1);
+/// Counts alarms in the log.
+pub fn alarms(count: u64) {
+    counter!(ALARMS).increment(count);
 }
 
 /// Counts that the machine's clock was found set.

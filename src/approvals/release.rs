@@ -117,7 +117,12 @@ impl Approvals {
         let mut wait = std::time::Duration::from_millis(100);
         loop {
             let answer = answer.clone();
-            match self.0.store.change_call(id, None, move |scene| Ok::<_, ()>(finish(scene, claim, answer))).await {
+            match self
+                .0
+                .store
+                .change_call(id, None, move |scene| Ok::<_, ()>(finish(scene, claim, answer.clone())))
+                .await
+            {
                 Ok(Ok(call)) => {
                     self.announce(&call);
                     return Ok(());

@@ -8,18 +8,27 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::open::Opened;
 use super::sealed::{AGENTS, API_TOKENS, REVIEWERS, SESSIONS, Sealed};
-use super::{StoreError, log, row};
-use crate::audit::{Entry, Head};
-use crate::call::{Digest, Millis};
+use super::{StoreError, row};
+use crate::audit::Entry;
+use crate::call::Digest;
 use crate::clock::Entropy;
 use crate::seal::{Kept, Seal};
+
+/// The key, and what the log must say before the key's file is marked.
+pub(super) struct Keys {
+    pub seal: Seal,
+    /// Rows of before were sealed, and the log does not say so yet.
+    pub sealed: Option<Entry>,
+    /// The key's file says so.
+    pub marked: bool,
+}
 
 /// Takes the key out of its file, or makes it with a new database; seals once what was written before there were
 /// seals.
 ///
 /// # Errors
 /// The key is missing or another one: then nobody in this database could be known, and nothing in it be released.
-pub(super) async fn open(opened: &mut Opened, folder: &Path, now: Millis) -> Result<Seal, StoreError> {
+pub(super) async fn open(opened: &mut Opened, folder: &Path) -> Result<Keys, StoreError> {
     let refuse = |problem: String| StoreError::Folder { path: folder.to_owned(), problem };
     let unusable = |error: io::Error| refuse(format!("has a seal.key that cannot be used: {error}"));
     let known: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'seal_key'")
@@ -37,7 +46,7 @@ pub(super) async fn open(opened: &mut Opened, folder: &Path, now: Millis) -> Res
         None => Seal::create(folder, &Entropy::System).map_err(unusable)?,
     };
     let id = seal.id().to_string();
-    match known {
+    let sealed = match known {
         Some(known) if known != id => {
             return Err(refuse(
                 "has another seal.key than the one that its database was sealed with; restore both of the same folder"
@@ -45,25 +54,27 @@ pub(super) async fn open(opened: &mut Opened, folder: &Path, now: Millis) -> Res
             ));
         }
         // Sealed, but stopped before the key's file could say so.
-        Some(_) if !marked => seal.mark(folder).map_err(unusable)?,
-        Some(_) => {}
+        Some(_) if !marked => {
+            // An upgrade that stopped between its steps: the entry is the last of those that may be missing.
+            let told = sqlx::query("SELECT 1 FROM entries WHERE kind = 'accounts.sealed'");
+            let told = told.fetch_optional(&mut opened.connection).await?.is_some();
+            (!told).then(|| Entry::new("accounts.sealed"))
+        }
+        Some(_) => None,
         None => {
             let mut tx = opened.connection.begin_with("BEGIN IMMEDIATE").await?;
-            let head = if marked { opened.head } else { seal_all(&mut tx, &seal, opened.head, now).await? };
+            let sealed = if marked { None } else { Some(seal_all(&mut tx, &seal).await?) };
             let sql = "INSERT INTO meta (key, value) VALUES ('seal_key', $1)";
             sqlx::query(sql).bind(&id).execute(&mut *tx).await?;
             tx.commit().await?;
-            opened.head = head;
-            if !marked {
-                seal.mark(folder).map_err(unusable)?;
-            }
+            sealed
         }
-    }
-    Ok(seal)
+    };
+    Ok(Keys { seal, sealed, marked })
 }
 
 /// Seals every row that has none, as it stands: for a database of before there were seals, once.
-async fn seal_all(connection: &mut SqliteConnection, seal: &Seal, head: Head, now: Millis) -> Result<Head, StoreError> {
+async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> Result<Entry, StoreError> {
     // Nobody is told where a link of ten minutes went during an upgrade; another one is made.
     sqlx::query("DELETE FROM sign_in_links").execute(&mut *connection).await?;
     for (table, column) in [("agents", "token_hash"), ("sessions", "token_hash"), ("api_tokens", "token_hash")] {
@@ -93,12 +104,8 @@ async fn seal_all(connection: &mut SqliteConnection, seal: &Seal, head: Head, no
         count += seal_table(connection, seal, table, entry).await?;
     }
     let calls = row::seal_all(connection, seal).await?;
-    let entry = Entry::new("accounts.sealed").with("rows", count).with("calls", calls);
-    let mut head = head;
-    let sealed = head.seal(&entry, now)?;
-    log::insert(connection, &[(entry, sealed)]).await?;
     tracing::info!(rows = count, calls, "what was written before there were seals is sealed now, once");
-    Ok(head)
+    Ok(Entry::new("accounts.sealed").with("rows", count).with("calls", calls))
 }
 
 async fn seal_table(

@@ -6,6 +6,7 @@
 //! at all.
 
 mod alarm;
+mod batch;
 mod calls;
 mod calls_read;
 mod identity;
@@ -14,6 +15,8 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+#[cfg(test)]
+mod plans;
 mod row;
 mod sealed;
 mod time;
@@ -122,8 +125,17 @@ impl Store {
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
         let mut opened = open::open(folder).await?;
         time::resume(&mut opened.connection, &clock, opened.head.at).await?;
-        let seal = keys::open(&mut opened, folder, clock.now()).await?;
+        let keys::Keys { seal, sealed, marked } = keys::open(&mut opened, folder).await?;
         let writer = writer::start(opened.connection, opened.lock, opened.head, seal.clone(), clock.clone(), tasks);
+        if let Some(entry) = sealed {
+            writer.append(entry).await?;
+        }
+        if !marked {
+            seal.mark(folder).map_err(|error| StoreError::Folder {
+                path: folder.to_owned(),
+                problem: format!("has a seal.key that cannot be written again: {error}"),
+            })?;
+        }
         Ok(Self { writer, readers: opened.readers, clock, folder: folder.into(), seal, raised: Arc::default() })
     }
 

@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
 
-use super::{StoreError, log};
+use super::{StoreError, batch, log};
 use crate::audit::Head;
 
 /// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
@@ -42,6 +42,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
+    batch::prepare(&mut connection).await?;
     let head = log::head(&mut connection).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -114,6 +115,7 @@ fn migrations() -> Vec<Migration> {
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
         (9, "seals", include_str!("../../migrations/0009_seals.sql")),
+        (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -1,14 +1,14 @@
 //! What a decision must know of people and agents, read inside the transaction that decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::alarm::Changed;
 use super::sealed::{AGENTS, REVIEWERS, Trust};
-use super::{Store, StoreError, Tx};
-use crate::call::{AgentId, Email, GroupName, ReviewerId};
+use super::{Store, StoreError};
+use crate::call::{Email, GroupName, ReviewerId};
 
 /// A reviewer, as far as a decision is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,21 +38,12 @@ pub enum AgentStands {
     Changed,
 }
 
-/// Everybody of `ids` who has an account.
-pub(super) async fn people(
-    tx: &mut Tx<'_>,
-    ids: &BTreeSet<ReviewerId>,
-) -> Result<BTreeMap<ReviewerId, Person>, StoreError> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let trust = tx.trust();
-    let query = sqlx::query(REVIEWERS.select("WHERE t.id IN (SELECT value FROM json_each($1))"));
-    let rows = query.bind(serde_json::to_string(ids)?).fetch_all(tx.connection()).await?;
-    rows.iter().map(|row| person(row, &trust).map(|person| (person.id, person))).collect()
+/// Everybody who has an account under one of the ids in a JSON list.
+pub(super) fn select() -> sqlx::AssertSqlSafe<String> {
+    REVIEWERS.select("WHERE t.id IN (SELECT value FROM json_each($1))")
 }
 
-fn person(row: &SqliteRow, trust: &Trust) -> Result<Person, StoreError> {
+pub(super) fn person(row: &SqliteRow, trust: &Trust) -> Result<Person, StoreError> {
     let text: String = row.try_get("id")?;
     let bad = |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
     let groups: String = row.try_get("groups")?;
@@ -90,14 +81,14 @@ impl Store {
     }
 }
 
-/// What the agent is worth now.
-pub(super) async fn agent_stands(tx: &mut Tx<'_>, agent: AgentId) -> Result<AgentStands, StoreError> {
-    let trust = tx.trust();
-    let query = sqlx::query(AGENTS.select("WHERE t.id = $1")).bind(agent.to_string());
-    let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(AgentStands::Revoked) };
-    if !AGENTS.is_genuine(&row, &trust)? {
+/// What the agent is worth whose row stands in a call's, under names that begin with `prefix`.
+pub(super) fn agent_stands(prefix: &str, row: &SqliteRow, trust: &Trust) -> Result<AgentStands, StoreError> {
+    if row.try_get::<Option<String>, _>(format!("{prefix}id").as_str())?.is_none() {
+        return Ok(AgentStands::Revoked);
+    }
+    if !AGENTS.is_genuine_as(prefix, row, trust)? {
         return Ok(AgentStands::Changed);
     }
-    let revoked = row.try_get::<Option<i64>, _>("revoked_at")?.is_some();
-    Ok(if revoked { AgentStands::Revoked } else { AgentStands::Active })
+    let revoked: Option<i64> = row.try_get(format!("{prefix}revoked_at").as_str())?;
+    Ok(if revoked.is_some() { AgentStands::Revoked } else { AgentStands::Active })
 }

@@ -11,11 +11,17 @@ use crate::call::{
 };
 use crate::seal::{Seal, Standing};
 
-/// Every column of a call, its parameters, votes and answer, in one row; what follows chooses the rows.
+/// Every column of a call, its parameters, votes and answer, in one row, after further columns if there are any; what
+/// follows chooses the rows.
 macro_rules! select_calls {
     ($which:expr) => {
+        select_calls!("", $which)
+    };
+    ($more:expr, $which:expr) => {
         concat!(
-            "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
+            "SELECT ",
+            $more,
+            "c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
             "a.mac AS answer_mac, ",
             "EXISTS (SELECT 1 FROM entries e WHERE e.seq = c.entry AND e.call_id = c.id) AS logged, ",
             "EXISTS (SELECT 1 FROM entries e WHERE e.call_id = c.id AND e.seq > c.entry AND e.kind IN (",
@@ -174,7 +180,7 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
         caller_gone: reader.number("caller_gone")? != 0,
         context: context.map_err(|e| reader.bad("context", &e))?,
         answer: answer(row)?,
-        entry: reader.row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default(),
+        entry: row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default(),
         genuine: false,
         changed_at: Millis(reader.number("changed_at")?),
         held_mac: reader.parsed_if("held_mac")?,
@@ -182,15 +188,15 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
     };
     let seal = &trust.seal;
     // Each of these is as it was written, or the row says something that nobody here said.
-    let stands = reader.parsed_if("state_mac")?.is_some_and(|mac| seal.state(&standing(&call)).matches(&mac));
+    let stands = reader.parsed_if("state_mac")?.is_some_and(|mac| state_mac(seal, &call).matches(&mac));
     let logged = reader.number("logged")? != 0 || call.entry >= trust.unwritten;
     let told = reader.number("told_to_return")? != 0;
     let told_here = reader.parsed_if("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
     let answer_mac: Option<Digest> = reader.parsed_if("answer_mac")?;
-    let answered_here = match &call.answer {
-        Some(answer) => answer_mac.is_some_and(|mac| seal.answer(call.submission.id, answer).matches(&mac)),
-        None => true,
-    };
+    let answered_here = call
+        .answer
+        .as_ref()
+        .is_none_or(|answer| answer_mac.is_some_and(|mac| seal.answer(call.submission.id, answer).matches(&mac)));
     call.told_to_return = told && told_here;
     call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here && answered_here;
     if !answered_here {
@@ -210,8 +216,9 @@ pub(super) fn whole_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Sto
     Ok(call)
 }
 
-fn standing(call: &HeldCall) -> Standing<'_> {
-    Standing {
+/// The seal of where a call stands.
+pub(super) fn state_mac(seal: &Seal, call: &HeldCall) -> Digest {
+    seal.state(&Standing {
         id: call.submission.id,
         digest: &call.digest,
         state: &call.state,
@@ -219,7 +226,7 @@ fn standing(call: &HeldCall) -> Standing<'_> {
         changed_at: call.changed_at,
         votes: &call.votes,
         entry: call.entry,
-    }
+    })
 }
 
 /// Seals every call as it stands, with the log's last entry about its state: for a database of before there were
@@ -241,10 +248,9 @@ pub(super) async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> 
             let Ok(call) = held_call(row, &trust) else { continue };
             let id = call.submission.id;
             let sql = "UPDATE calls SET state_mac = $2 WHERE id = $1";
-            let mac = seal.state(&standing(&call)).to_string();
+            let mac = state_mac(seal, &call).to_string();
             sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
-            let answer = answer(row)?;
-            if let Some(answer) = answer {
+            if let Some(answer) = answer(row)? {
                 let sql = "UPDATE call_answers SET mac = $2 WHERE call_id = $1";
                 let mac = seal.answer(id, &answer).to_string();
                 sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
@@ -274,6 +280,21 @@ pub(super) struct StateColumns {
 }
 
 impl StateColumns {
+    /// What the columns come to when `next` is written after them: null keeps what is there, but of how a call ended
+    /// only the last word counts.
+    pub(super) fn then(&mut self, next: Self) {
+        *self = Self {
+            expires_at: next.expires_at.or(self.expires_at),
+            escalated: next.escalated || self.escalated,
+            approved_at: next.approved_at.or(self.approved_at),
+            approved_by: next.approved_by.or(self.approved_by),
+            usable_until: next.usable_until.or(self.usable_until),
+            claim: next.claim.or(self.claim.take()),
+            ended_by: next.ended_by,
+            ended_why: next.ended_why,
+        };
+    }
+
     pub(super) fn of(state: &CallState) -> Self {
         match state {
             CallState::Pending { expires_at, escalated, .. } => {

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{StoreError, Tx};
+use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Digest;
 use crate::seal::Seal;
 
@@ -47,6 +48,12 @@ impl Trust {
     /// For what is read outside the writer: whatever is committed is in the log.
     pub(super) fn committed(seal: &Seal) -> Self {
         Self { seal: seal.clone(), unwritten: i64::MAX }
+    }
+
+    /// Within a batch: its entries reach their table when its last operation is done.
+    pub(super) fn within(seal: &Seal, head: Head, entries: &[(Entry, SealedEntry)]) -> Self {
+        let unwritten = entries.first().map_or(head.seq + 1, |(_, first)| first.seq);
+        Self { seal: seal.clone(), unwritten }
     }
 }
 
@@ -171,24 +178,31 @@ impl Sealed {
 
     /// Whether a row of [`Sealed::select`] is as Placet wrote it last.
     pub(super) fn is_genuine(&self, row: &SqliteRow, trust: &Trust) -> Result<bool, StoreError> {
-        let (Some(entry), Some(stored)) =
-            (row.try_get::<Option<i64>, _>("entry")?, row.try_get::<Option<String>, _>("seal")?)
-        else {
-            return Ok(false);
-        };
-        let in_log = row.try_get::<bool, _>("logged")? || entry >= trust.unwritten;
-        let last = in_log && !row.try_get::<bool, _>("overtaken")?;
-        let stored: Option<Digest> = stored.parse().ok();
-        Ok(last
-            && stored.is_some_and(|stored| self.seal(&trust.seal, row, entry).is_ok_and(|seal| seal.matches(&stored))))
+        self.is_genuine_as("", row, trust)
     }
 
-    fn seal(&self, seal: &Seal, row: &SqliteRow, entry: i64) -> Result<Digest, sqlx::Error> {
+    /// As [`Sealed::is_genuine`], for a row whose columns stand beside others, under names that begin with `prefix`.
+    pub(super) fn is_genuine_as(&self, prefix: &str, row: &SqliteRow, trust: &Trust) -> Result<bool, StoreError> {
+        let name = |column: &str| format!("{prefix}{column}");
+        let entry: Option<i64> = row.try_get(name("entry").as_str())?;
+        let stored: Option<String> = row.try_get(name("seal").as_str())?;
+        let (Some(entry), Some(stored)) = (entry, stored) else { return Ok(false) };
+        let in_log = row.try_get::<bool, _>(name("logged").as_str())? || entry >= trust.unwritten;
+        let last = in_log && !row.try_get::<bool, _>(name("overtaken").as_str())?;
+        let stored: Option<Digest> = stored.parse().ok();
+        Ok(last
+            && stored.is_some_and(|stored| {
+                self.seal(&trust.seal, prefix, row, entry).is_ok_and(|seal| seal.matches(&stored))
+            }))
+    }
+
+    fn seal(&self, seal: &Seal, prefix: &str, row: &SqliteRow, entry: i64) -> Result<Digest, sqlx::Error> {
         let mut parts = vec![b"placet/row/v1".to_vec(), self.table.as_bytes().to_vec(), entry.to_be_bytes().to_vec()];
         for (column, holds) in self.columns {
+            let name = format!("{prefix}{column}");
             let value = match holds {
-                Text => row.try_get::<Option<String>, _>(*column)?.map(|text| [b"t", text.as_bytes()].concat()),
-                Number => row.try_get::<Option<i64>, _>(*column)?.map(|number| number.to_be_bytes().to_vec()),
+                Text => row.try_get::<Option<String>, _>(name.as_str())?.map(|text| [b"t", text.as_bytes()].concat()),
+                Number => row.try_get::<Option<i64>, _>(name.as_str())?.map(|number| number.to_be_bytes().to_vec()),
             };
             parts.extend([column.as_bytes().to_vec(), value.unwrap_or_default()]);
         }
@@ -213,7 +227,7 @@ impl Sealed {
         let select = sqlx::AssertSqlSafe(format!("SELECT * FROM {table} WHERE {column} = $1"));
         let row = sqlx::query(select).bind(key).fetch_one(&mut *connection).await?;
         let entry = entry.or(row.try_get("entry")?).unwrap_or_default();
-        let sealed = self.seal(seal, &row, entry)?;
+        let sealed = self.seal(seal, "", &row, entry)?;
         let update = sqlx::AssertSqlSafe(format!("UPDATE {table} SET entry = $2, seal = $3 WHERE {column} = $1"));
         sqlx::query(update).bind(key).bind(entry).bind(sealed.to_string()).execute(connection).await?;
         Ok(())

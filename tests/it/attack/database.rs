@@ -54,14 +54,19 @@ async fn a_call_that_was_never_held_here_is_not_approved_by_its_own_word() {
     let bench = Bench::new().await;
     let call = bench.hold("{}").await;
     // A twin under another id; its digest fits nothing, as the attacker's own would fit everything.
-    let twin = "INSERT INTO calls SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', agent_id, agent_name, agent_owner,
-        upstream, upstream_config, tool, tool_schema, headers, upper(same_call), nonce, policy, rule,
-        replace(requirement, '\"reject\"', '\"approve\"'), era, client, created_at, digest, state, 1, escalated,
-        approved_at, approved_by, approval_mac, usable_until, claim, ended_by, ended_why, changed_at, 1, 0, context,
-        held_mac, entry, state_mac, told_mac FROM calls;
-        INSERT INTO call_params SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', params, args_start, args_end
-        FROM call_params";
-    edit(&bench, twin).await;
+    let mine = super::people::columns(&bench, "calls").await;
+    let its = mine
+        .replace("same_call", "upper(same_call)")
+        .replace("requirement", "replace(requirement, '\"reject\"', '\"approve\"')")
+        .replace("expires_at", "1")
+        .replace("told_to_return", "1")
+        .replacen("id", "'ffffffff-ffff-7fff-bfff-ffffffffffff'", 1);
+    let twin = format!(
+        "INSERT INTO calls ({mine}) SELECT {its} FROM calls;
+         INSERT INTO call_params SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', params, args_start, args_end
+         FROM call_params"
+    );
+    super::people::forge(&bench, &twin).await;
     bench.approvals.expire().await.unwrap();
     let twin = bench.store.call("ffffffff-ffff-7fff-bfff-ffffffffffff".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(twin.state.name(), "expired");
@@ -129,7 +134,7 @@ async fn one_damaged_row_keeps_no_other_call_from_expiring() {
     let damaged = bench.hold(r#"{"n":1}"#).await;
     bench.clock.advance(Duration::from_secs(1));
     let whole = bench.hold(r#"{"n":2}"#).await;
-    let first = "UPDATE calls SET requirement = '{' WHERE created_at = (SELECT min(created_at) FROM calls)";
+    let first = "UPDATE calls SET era = 'none' WHERE created_at = (SELECT min(created_at) FROM calls)";
     edit(&bench, first).await;
     bench.clock.advance(Duration::from_secs(1000));
     assert!(bench.approvals.expire().await.is_err(), "the damage is told");

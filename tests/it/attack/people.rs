@@ -19,6 +19,31 @@ pub(super) async fn forge(bench: &Bench, sql: &str) {
     assert!(done.rows_affected() > 0, "{sql}");
 }
 
+/// The columns of a table that can be written, as a list.
+pub(super) async fn columns(bench: &Bench, table: &str) -> String {
+    let url = format!("sqlite://{}", bench.folder.path().join("placet.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let names = sqlx::query_scalar("SELECT group_concat(name, ', ') FROM pragma_table_info($1)");
+    names.bind(table).fetch_one(&mut connection).await.unwrap()
+}
+
+/// Keeps a table's rows as they are.
+pub(super) async fn keep(bench: &Bench, table: &str) {
+    let columns = columns(bench, table).await;
+    forge(bench, &format!("CREATE TABLE kept_{table} AS SELECT {columns} FROM {table}; UPDATE meta SET value = value"))
+        .await;
+}
+
+/// Puts the rows back that were kept.
+pub(super) async fn put_back(bench: &Bench, table: &str) {
+    let columns = columns(bench, table).await;
+    let sql = format!(
+        "PRAGMA foreign_keys = OFF; DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM kept_{table};
+         UPDATE meta SET value = value"
+    );
+    forge(bench, &sql).await;
+}
+
 /// What the log has of alarms about such a row.
 async fn alarms(bench: &Bench, what: &str) -> usize {
     let filter = EntryFilter { kind: Some("alarm.".into()), limit: 100, ..EntryFilter::default() };
@@ -78,11 +103,6 @@ async fn their_own_session_does_not_become_another_persons() {
 #[tokio::test]
 async fn what_was_ended_stays_ended_though_its_row_is_put_back() {
     let pages = Pages::new().await;
-    let keep =
-        |table: &str| format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}; UPDATE meta SET value = value");
-    let back = |table: &str| {
-        format!("PRAGMA foreign_keys = OFF; DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table}")
-    };
     // Signed out, put out by another session, and by a new password.
     let out = pages.reviewer("out@example.com", &["iam"]).await;
     let put_out = pages.reviewer("put@example.com", &["iam"]).await;
@@ -93,7 +113,7 @@ async fn what_was_ended_stays_ended_though_its_row_is_put_back() {
         .await
         .unwrap();
     for table in ["sessions", "api_tokens", "reviewers"] {
-        forge(&pages.bench, &keep(table)).await;
+        keep(&pages.bench, table).await;
     }
     let csrf = out.csrf().await;
     let tokens = pages.identity.api_tokens(pages.person_id("out@example.com").await).await.unwrap();
@@ -112,14 +132,14 @@ async fn what_was_ended_stays_ended_though_its_row_is_put_back() {
     assert_eq!(out.get("/").await.status(), StatusCode::SEE_OTHER);
     assert_eq!(put_out.get("/").await.status(), StatusCode::SEE_OTHER);
     for table in ["sessions", "api_tokens"] {
-        forge(&pages.bench, &back(table)).await;
+        put_back(&pages.bench, table).await;
     }
     assert!(refused(&out).await && refused(&put_out).await);
     let api = pages.stranger().request(Method::GET, "/api/v1/calls").bearer_auth(token.token.reveal());
     assert_eq!(api.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     assert!(alarms(&pages.bench, "session").await >= 2 && alarms(&pages.bench, "token").await == 1);
     // The old password comes back with the old row, which counts for nothing.
-    forge(&pages.bench, &back("reviewers")).await;
+    put_back(&pages.bench, "reviewers").await;
     let source = Source::new(None);
     let signed_in = pages.identity.sign_in("pass@example.com", PASSWORD.to_owned().into(), source, String::new(), None);
     let error = signed_in.await.unwrap_err().to_string();
@@ -212,10 +232,9 @@ async fn a_person_is_neither_invented_nor_brought_back() {
     let decided = pages.bench.approvals.decide(pages.bench.decision(&call, ghost, Verdict::Approve)).await;
     assert!(matches!(decided, Err(DecideError::Forbidden(_))), "{decided:?}");
     // Brought back: the row as it was before the account was disabled, seal and all.
-    forge(&pages.bench, "CREATE TABLE kept AS SELECT * FROM reviewers; UPDATE meta SET value = value").await;
+    keep(&pages.bench, "reviewers").await;
     pages.identity.reviewer_disable(email("ada@example.com")).await.unwrap();
-    forge(&pages.bench, "PRAGMA foreign_keys = OFF; DELETE FROM reviewers; INSERT INTO reviewers SELECT * FROM kept")
-        .await;
+    put_back(&pages.bench, "reviewers").await;
     assert!(refused(&ada).await);
     let id = pages.person_id("ada@example.com").await;
     let decided = pages.bench.approvals.decide(pages.bench.decision(&call, id, Verdict::Approve)).await;

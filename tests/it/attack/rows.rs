@@ -11,7 +11,7 @@ use serde_json::json;
 use sqlx::Connection as _;
 
 use super::database::{alarmed, approve};
-use super::people::forge;
+use super::people::{forge, keep, put_back};
 use crate::support::agent::answer as answer_of;
 use crate::support::bench::Bench;
 use crate::support::gate::Gate;
@@ -197,11 +197,7 @@ async fn a_row_put_back_does_not_revive_the_call() {
     for (stage, ends) in [(Stage::Pending, Verdict::Reject), (Stage::Parked, Verdict::Approve)] {
         let (bench, call, _) = at(stage).await;
         for table in ["calls", "votes", "call_answers"] {
-            forge(
-                &bench,
-                &format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}; UPDATE meta SET value = value"),
-            )
-            .await;
+            keep(&bench, table).await;
         }
         match ends {
             Verdict::Reject => {
@@ -213,9 +209,9 @@ async fn a_row_put_back_does_not_revive_the_call() {
             }
         }
         let sent = bench.sent();
-        let back = "PRAGMA foreign_keys = OFF; DELETE FROM call_answers; DELETE FROM votes; DELETE FROM calls;
-            INSERT INTO calls SELECT * FROM kept_calls; INSERT INTO votes SELECT * FROM kept_votes";
-        forge(&bench, back).await;
+        for table in ["call_answers", "votes", "calls"] {
+            put_back(&bench, table).await;
+        }
         let bench = try_everything(bench, &call).await;
         assert_eq!(bench.sent(), sent, "{stage:?}");
         assert!(alarmed(&bench, &call).await, "{stage:?}");

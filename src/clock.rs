@@ -26,6 +26,8 @@ const JUMP: i64 = 3_000;
 pub struct Clock {
     hands: Arc<Hands>,
     told: Arc<Mutex<Told>>,
+    /// Names this boot of this machine, where it has a name.
+    boot: Option<Arc<str>>,
 }
 
 /// Where the readings come from.
@@ -85,8 +87,8 @@ impl Kept {
 
 impl Clock {
     fn new(hands: Arc<Hands>) -> Self {
-        let lead = hands.read().lead();
-        Self { hands, told: Arc::new(Mutex::new(Told { zero: lead, lead, jump: None })) }
+        let (lead, boot) = (hands.read().lead(), hands.boot().map(Into::into));
+        Self { hands, boot, told: Arc::new(Mutex::new(Told { zero: lead, lead, jump: None })) }
     }
 
     /// The machine's clock.
@@ -142,16 +144,15 @@ impl Clock {
     /// What to keep over a restart; `None` where the machine does not tell one boot from another.
     #[must_use]
     pub fn kept(&self) -> Option<Kept> {
-        let boot = self.hands.boot()?;
-        Some(self.look(|told, _| Kept { boot, zero: told.zero, lead: told.lead }))
+        let boot = self.boot.clone()?;
+        Some(self.look(|told, _| Kept { boot: boot.to_string(), zero: told.zero, lead: told.lead }))
     }
 
     /// Goes on after a restart: no moment from now on lies before `latest`, the latest that was ever written down, nor
     /// before what `kept` comes to.
     pub fn resume(&self, latest: Millis, kept: Option<&Kept>) {
-        let boot = self.hands.boot();
         self.look(|told, reading| {
-            let same = kept.filter(|kept| boot.as_ref() == Some(&kept.boot));
+            let same = kept.filter(|kept| self.boot.as_deref() == Some(kept.boot.as_str()));
             told.zero = told.zero.max(latest.0.saturating_sub(reading.steady)).max(same.map_or(i64::MIN, |k| k.zero));
             let expected = match (same, kept) {
                 (Some(kept), _) => kept.lead,

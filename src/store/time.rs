@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::Millis;
 use crate::clock::{Clock, Jump, Kept};
@@ -23,6 +23,15 @@ pub(super) async fn resume(
     Ok(())
 }
 
+/// Keeps what time needs to go on after a restart. Written with the first write after it has changed, so that no moment
+/// that was ever written down is further on than what is kept.
+pub(super) async fn keep(tx: &mut Tx<'_>, kept: &Kept) -> Result<(), StoreError> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('clock', $1)
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    sqlx::query(sql).bind(serde_json::to_string(kept)?).execute(tx.connection()).await?;
+    Ok(())
+}
+
 impl Store {
     /// How far Placet's time is ahead of the machine's clock: more than a little only after that was set back.
     #[must_use]
@@ -30,51 +39,24 @@ impl Store {
         self.clock.ahead()
     }
 
-    /// Writes down that the machine's clock was set, if it was, and what time needs to go on after a restart. To be
-    /// called now and then; what it is called for once does not depend on how often.
+    /// Writes down that the machine's clock was set, if it was. To be called now and then.
     ///
     /// # Errors
     /// The database did not take it; it is written the next time.
     pub async fn note_clock(&self) -> Result<Option<Jump>, StoreError> {
         let jump = self.clock.take_jump();
-        let (kept, machine, ahead) = (self.clock.kept(), self.clock.machine(), self.clock.ahead());
+        let (machine, ahead) = (self.clock.machine(), self.clock.ahead());
         telemetry::clock_ahead(ahead);
-        let before: Option<String> = sqlx::query_scalar(READ).fetch_optional(self.readers()).await?;
-        let before: Option<Kept> = before.and_then(|text| serde_json::from_str(&text).ok());
-        let known = match (&kept, &before) {
-            (Some(kept), Some(before)) => kept.is_like(before),
-            (None, _) => true,
-            (Some(_), None) => false,
-        };
-        if jump.is_none() && known {
-            return Ok(None);
+        let Some(jump) = jump else { return Ok(None) };
+        let ahead = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
+        let entry = Entry::new("clock.jumped").with("by_ms", jump.by).with("times", jump.times);
+        let entry = entry.with("machine", machine.to_string()).with("ahead_ms", ahead);
+        if let Err(error) = self.append(entry).await {
+            self.clock.put_back(jump);
+            return Err(error);
         }
-        let written = self.write("note_clock", move |tx| {
-            Box::pin(async move {
-                if let Some(kept) = kept {
-                    let sql = "INSERT INTO meta (key, value) VALUES ('clock', $1)
-                               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-                    sqlx::query(sql).bind(serde_json::to_string(&kept)?).execute(tx.connection()).await?;
-                }
-                let Some(jump) = jump else { return Ok(()) };
-                let ahead = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
-                let entry = Entry::new("clock.jumped").with("by_ms", jump.by).with("times", jump.times);
-                tx.append(entry.with("machine", machine.to_string()).with("ahead_ms", ahead))
-            })
-        });
-        match (written.await, jump) {
-            (Ok(()), Some(jump)) => {
-                telemetry::clock_jumped();
-                tracing::warn!(by_ms = jump.by, times = jump.times, "the machine's clock was set");
-                Ok(Some(jump))
-            }
-            (Ok(()), None) => Ok(None),
-            (Err(error), jump) => {
-                if let Some(jump) = jump {
-                    self.clock.put_back(jump);
-                }
-                Err(error)
-            }
-        }
+        telemetry::clock_jumped();
+        tracing::warn!(by_ms = jump.by, times = jump.times, "the machine's clock was set");
+        Ok(Some(jump))
     }
 }

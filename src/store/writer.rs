@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job};
 use super::sealed::Trust;
-use super::{BoxFuture, StoreError};
+use super::{BoxFuture, StoreError, time};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
-use crate::clock::Clock;
+use crate::clock::{Clock, Kept};
 use crate::lifecycle::Tasks;
 use crate::seal::Seal;
 use crate::telemetry;
@@ -116,7 +116,7 @@ pub(super) fn start(
 ) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, seal, clock, sure: true };
+        let writer = Writer { connection, head, seal, clock, kept: None, sure: true };
         writer.run(items).await;
         drop(lock);
     });
@@ -128,6 +128,8 @@ struct Writer {
     head: Head,
     seal: Seal,
     clock: Clock,
+    /// What of the clock the database has.
+    kept: Option<Kept>,
     /// No transaction is open outside of a batch. After a failure that is not known for sure: a write without a BEGIN of
     /// its own could then be part of one that never commits.
     sure: bool,
@@ -152,7 +154,8 @@ impl Writer {
     }
 
     /// Carries out and commits what was taken from the queue. Everything of it is answered, come what may.
-    async fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, works: Vec<(&'static str, Work)>) {
+    async fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, mut works: Vec<(&'static str, Work)>) {
+        works.extend(self.keep_clock());
         let before = self.head;
         let (mut entries, mut answers) = (Vec::new(), Vec::new());
         let open = !works.is_empty() || !self.sure;
@@ -182,6 +185,25 @@ impl Writer {
             }
         }
         self.one_by_one(jobs).await;
+    }
+
+    /// The write of what the clock needs to go on after a restart, if that has changed.
+    fn keep_clock(&mut self) -> Option<(&'static str, Work)> {
+        let now = self.clock.kept()?;
+        if self.kept.as_ref().is_some_and(|kept| kept.is_like(&now)) {
+            return None;
+        }
+        self.kept = Some(now.clone());
+        let work: Work = Box::new(move |tx| {
+            Box::pin(async move {
+                let kept = time::keep(tx, &now).await;
+                if let Err(error) = &kept {
+                    tracing::error!(%error, "what the clock needs after a restart was not kept");
+                }
+                Step { keep: kept.is_ok(), answer: Box::new(|_| {}) }
+            })
+        });
+        Some(("keep_clock", work))
     }
 
     /// Each job as a batch of its own.
@@ -286,6 +308,7 @@ impl Writer {
     async fn undo(&mut self, before: Head, error: &Arc<sqlx::Error>, answers: &mut Vec<Answer>) {
         self.head = before;
         self.sure = false;
+        self.kept = None;
         telemetry::store_failed();
         tracing::error!(%error, "a batch of writes was not committed");
         // Undoes whatever is still open; if that fails too, the next BEGIN says so.

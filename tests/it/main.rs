@@ -4,11 +4,13 @@
 mod approvals;
 mod attack;
 mod browser;
+mod clock;
 mod components;
 mod gateway;
 mod house;
 mod notify;
 mod people;
+mod races;
 mod real;
 mod review_api;
 mod review_decide;

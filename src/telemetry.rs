@@ -131,6 +131,10 @@ const CLOCK_JUMPS: &str = "placet_clock_jumps_total";
 const CLOCK_AHEAD: &str = "placet_clock_ahead_seconds";
 const ALARMS: &str = "placet_alarms_total";
 const STORE_FAILURES: &str = "placet_store_failures_total";
+const CHECKPOINT_SIZE: &str = "placet_log_checkpoint_entries";
+const CHECKPOINT_FAILURES: &str = "placet_log_checkpoint_failures_total";
+const ANCHOR_SIZE: &str = "placet_log_anchor_entries";
+const ANCHOR_FAILURES: &str = "placet_log_anchor_failures_total";
 
 const HOLD_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
 const MAIL_BUCKETS: [f64; 8] = [5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0];
@@ -161,6 +165,13 @@ fn describe() {
     );
     describe_counter!(ALARMS, "Alarms in the log: something was changed behind Placet's back");
     describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
+    describe_gauge!(CHECKPOINT_SIZE, "Entries that the last signed checkpoint of the audit log covers");
+    describe_gauge!(ANCHOR_SIZE, "Entries that the last checkpoint covers which an anchor got, by kind and id");
+    describe_counter!(ANCHOR_FAILURES, "Checkpoints that did not reach an anchor, by kind and id");
+    describe_counter!(
+        CHECKPOINT_FAILURES,
+        "Checkpoints of the audit log that could not be signed, stored or published"
+    );
 }
 
 /// What the policy said of a call.
@@ -292,6 +303,26 @@ pub fn clock_jumped() {
 /// Tells how far Placet's time is ahead of the machine's clock.
 pub fn clock_ahead(ahead: Duration) {
     gauge!(CLOCK_AHEAD).set(ahead.as_secs_f64());
+}
+
+/// Tells how many entries of the log the last checkpoint covers.
+pub fn checkpointed(size: u64) {
+    gauge!(CHECKPOINT_SIZE).set(gauge_value(size));
+}
+
+/// Counts a checkpoint that could not be made.
+pub fn checkpoint_failed() {
+    counter!(CHECKPOINT_FAILURES).increment(1);
+}
+
+/// Tells how many entries of the log the checkpoint covers that a configured anchor got last.
+pub fn anchored(kind: &'static str, anchor: &str, size: u64) {
+    gauge!(ANCHOR_SIZE, "kind" => kind, "anchor" => anchor.to_owned()).set(gauge_value(size));
+}
+
+/// Counts a checkpoint that did not reach a configured anchor.
+pub fn anchor_failed(kind: &'static str, anchor: &str) {
+    counter!(ANCHOR_FAILURES, "kind" => kind, "anchor" => anchor.to_owned()).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts stay far below 2^53")]

@@ -6,9 +6,11 @@
 //! at all.
 
 mod alarm;
+mod anchors;
 mod batch;
 mod calls;
 mod calls_read;
+mod checkpoints;
 mod identity;
 mod keys;
 mod log;
@@ -20,6 +22,7 @@ mod plans;
 mod row;
 mod sealed;
 mod time;
+mod tree;
 mod visible;
 mod writer;
 
@@ -31,8 +34,10 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 
 pub use alarm::{Alarms, Changed};
+pub use anchors::{AnchorPlace, AnchorState};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
+pub use checkpoints::{LogEntry, StoredCheckpoint};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
     SignIn,
@@ -110,6 +115,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Clone, Debug)]
 pub struct Store {
     writer: writer::Handle,
+    tree: Arc<tree::Growing>,
     readers: SqlitePool,
     clock: Clock,
     folder: Arc<Path>,
@@ -125,8 +131,22 @@ impl Store {
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
         let mut opened = open::open(folder).await?;
         time::resume(&mut opened.connection, &clock, opened.head.at).await?;
-        let keys::Keys { seal, sealed, marked } = keys::open(&mut opened, folder).await?;
-        let writer = writer::start(opened.connection, opened.lock, opened.head, seal.clone(), clock.clone(), tasks);
+        let keys::Keys { seal, sealed, marked } = match keys::open(&mut opened, folder).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                // A child process that is being started may hold a copy of the lock's file: closing ours is not enough.
+                let _ = opened.lock.unlock();
+                return Err(error);
+            }
+        };
+        let tree = Arc::new(tree::Growing::new(opened.frontier));
+        let parts = writer::Parts {
+            connection: opened.connection,
+            head: opened.head,
+            tree: Arc::clone(&tree),
+            seal: seal.clone(),
+        };
+        let writer = writer::start(parts, opened.lock, clock.clone(), tasks);
         if let Some(entry) = sealed {
             writer.append(entry).await?;
         }
@@ -136,7 +156,8 @@ impl Store {
                 problem: format!("has a seal.key that cannot be written again: {error}"),
             })?;
         }
-        Ok(Self { writer, readers: opened.readers, clock, folder: folder.into(), seal, raised: Arc::default() })
+        let (readers, folder) = (opened.readers, folder.into());
+        Ok(Self { writer, tree, readers, clock, folder, seal, raised: Arc::default() })
     }
 
     /// The data folder.

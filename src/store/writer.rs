@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job};
 use super::sealed::Trust;
+use super::tree::Growing;
 use super::{BoxFuture, StoreError, time};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
@@ -105,20 +106,25 @@ impl Handle {
     }
 }
 
+/// What the writer works on.
+pub(super) struct Parts {
+    pub connection: SqliteConnection,
+    pub head: Head,
+    pub tree: Arc<Growing>,
+    pub seal: Seal,
+}
+
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
-pub(super) fn start(
-    connection: SqliteConnection,
-    lock: File,
-    head: Head,
-    seal: Seal,
-    clock: Clock,
-    tasks: &Tasks,
-) -> Handle {
+pub(super) fn start(parts: Parts, lock: File, clock: Clock, tasks: &Tasks) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, seal, clock, kept: None, sure: true };
+        let Parts { connection, head, tree, seal } = parts;
+        let writer = Writer { connection, head, tree, seal, clock, kept: None, sure: true };
         writer.run(items).await;
-        drop(lock);
+        // A child process that is being started may hold a copy of the file: closing ours would not end the lock.
+        if let Err(error) = lock.unlock() {
+            tracing::warn!(%error, "the data folder was not unlocked; it is when this process ends");
+        }
     });
     Handle(sender)
 }
@@ -127,6 +133,7 @@ struct Writer {
     connection: SqliteConnection,
     head: Head,
     seal: Seal,
+    tree: Arc<Growing>,
     clock: Clock,
     /// What of the clock the database has.
     kept: Option<Kept>,
@@ -240,12 +247,13 @@ impl Writer {
         }
         let trust = Trust::within(&self.seal, self.head, entries);
         let batch = Batch::run(&mut self.connection, &self.clock, trust, self.head, entries, jobs).await?;
-        let head = batch.write(&mut self.connection).await?;
+        let (head, leaves) = batch.write(&mut self.connection).await?;
         if open {
             sqlx::query("COMMIT").execute(&mut self.connection).await?;
             self.sure = true;
         }
         self.head = head;
+        self.tree.committed(&leaves);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod clock;
 mod components;
 mod gateway;
 mod house;
+mod log;
 mod notify;
 mod people;
 mod races;

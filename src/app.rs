@@ -28,7 +28,7 @@ use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, W
 use crate::overview::Whole;
 use crate::policy::Defaults;
 use crate::review::{self, Review, Site};
-use crate::store::{HoldLimits, Store};
+use crate::store::{HoldLimits, Restoration, Store};
 use crate::tasks;
 use crate::telemetry::Metrics;
 
@@ -68,6 +68,8 @@ pub struct App {
     pub notary: Notary,
     /// How the log stood to what was signed of it before this start.
     pub log_at_start: LogAtStart,
+    /// This start found that the database was put back.
+    pub restored: Option<Restoration>,
     /// Every request that was open at the stop has its answer.
     drained: CancellationToken,
     tasks: Tasks,
@@ -83,7 +85,7 @@ impl App {
         let address = listener.local_addr()?;
         let tasks = Tasks::default();
         let store = Store::open(&config.data_dir, clock.clone(), &tasks).await?;
-        let (notary, log_at_start) = log::open(&store, config, &entropy).await?;
+        let (notary, log_at_start, restored) = log::open(&store, config, &entropy).await?;
         let seal = Seal::load_or_create(&config.data_dir, &entropy)?;
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
@@ -132,7 +134,7 @@ impl App {
             .merge(routes)
             .merge(review::router(review));
 
-        let desk = Desk { identity: identity.clone(), notary: Some(notary.clone()), entropy };
+        let desk = Desk { identity: identity.clone(), store: store.clone(), notary: Some(notary.clone()), entropy };
         control::listen(&config.data_dir, desk, &tasks)?;
         start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
         log::start(&notary, &store, &clock, config, mailer.as_ref(), &tasks);
@@ -145,7 +147,19 @@ impl App {
         });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
-        Ok(Self { address, store, approvals, identity, policy, upstreams, notary, log_at_start, drained, tasks })
+        Ok(Self {
+            address,
+            store,
+            approvals,
+            identity,
+            policy,
+            upstreams,
+            notary,
+            log_at_start,
+            restored,
+            drained,
+            tasks,
+        })
     }
 
     /// Returns when the process begins to stop of itself, because something without which nothing works has ended.

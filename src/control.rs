@@ -4,6 +4,8 @@
 //! One connection carries one command and one reply, each a line of JSON. The socket is this user's alone (mode 0600,
 //! and the other side's user is checked); replies may hold secrets that are shown once.
 
+mod lines;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -16,11 +18,14 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+pub use lines::{AgentLine, ReviewerLine};
+
 use crate::call::{AgentName, Email, GroupName, Millis, UpstreamName};
 use crate::clock::Entropy;
-use crate::identity::{AddReviewer, Agent, Identity, IdentityError, Reviewer, Roles};
+use crate::identity::{AddReviewer, Identity, IdentityError, Roles};
 use crate::lifecycle::Tasks;
 use crate::notary::{Notary, NotaryError, Rotated};
+use crate::store::{Backup, BackupError, Store};
 
 /// The socket's name in the data folder.
 const NAME: &str = "control.sock";
@@ -91,6 +96,11 @@ pub enum Command {
     AuditCheckpoint,
     /// Replace the log's key.
     AuditRotateKey,
+    /// Copy the database.
+    Backup {
+        /// Into this file, by its absolute path.
+        file: PathBuf,
+    },
 }
 
 impl Command {
@@ -106,6 +116,8 @@ impl Command {
 pub struct Desk {
     /// Who is who.
     pub identity: Identity,
+    /// The database.
+    pub store: Store,
     /// Who signs the log; needed for commands that sign.
     pub notary: Option<Notary>,
     /// Randomness for new keys.
@@ -163,6 +175,15 @@ pub enum Reply {
         /// The vkey now.
         new: String,
     },
+    /// The database was copied.
+    BackedUp {
+        /// A moment at which everything that was acknowledged before is in it.
+        at: Millis,
+        /// How many entries its log has.
+        log: u64,
+        /// Its size.
+        bytes: u64,
+    },
     /// Not done, and why; nothing changed.
     Refused {
         /// In words for the person at the terminal.
@@ -170,68 +191,6 @@ pub enum Reply {
         /// Whether the command itself is impossible; otherwise it could not be carried out.
         wrong: bool,
     },
-}
-
-/// An agent in a list.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentLine {
-    /// Its name.
-    pub name: String,
-    /// The human who answers for it.
-    pub owner: String,
-    /// Where it may go; empty: everywhere.
-    pub upstreams: Vec<String>,
-    /// ISO 8601.
-    pub created_at: String,
-    /// ISO 8601; `None` while it lives.
-    pub revoked_at: Option<String>,
-    /// The row was changed behind Placet's back: the agent may do nothing.
-    #[serde(default)]
-    pub changed_by_hand: bool,
-}
-
-/// An account in a list.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReviewerLine {
-    /// Its address.
-    pub email: String,
-    /// As shown.
-    pub name: String,
-    /// Names of roles.
-    pub roles: Vec<String>,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// ISO 8601; `None` while it lives.
-    pub disabled_at: Option<String>,
-    /// The row was changed behind Placet's back: the person may do nothing.
-    #[serde(default)]
-    pub changed_by_hand: bool,
-}
-
-impl From<Agent> for AgentLine {
-    fn from(agent: Agent) -> Self {
-        Self {
-            name: agent.name.to_string(),
-            owner: agent.owner.to_string(),
-            upstreams: agent.upstreams.iter().map(ToString::to_string).collect(),
-            created_at: agent.created_at.to_string(),
-            revoked_at: agent.revoked_at.map(|at| at.to_string()),
-            changed_by_hand: !agent.genuine,
-        }
-    }
-}
-
-impl From<Reviewer> for ReviewerLine {
-    fn from(person: Reviewer) -> Self {
-        Self {
-            email: person.email.to_string(),
-            name: person.name,
-            roles: person.roles.names().into_iter().map(str::to_owned).collect(),
-            groups: person.groups.iter().map(ToString::to_string).collect(),
-            disabled_at: person.disabled_at.map(|at| at.to_string()),
-            changed_by_hand: !person.genuine,
-        }
-    }
 }
 
 /// Why a command was not carried out.
@@ -243,6 +202,9 @@ pub enum CommandError {
     /// The log's key.
     #[error(transparent)]
     Notary(#[from] NotaryError),
+    /// A copy of the database.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// This desk has no key.
     #[error("the log cannot be signed here")]
     NoKey,
@@ -254,6 +216,7 @@ impl CommandError {
         match self {
             Self::Identity(error) => !matches!(error, IdentityError::Store(_) | IdentityError::Hash(_)),
             Self::Notary(error) => matches!(error, NotaryError::Wrong(_) | NotaryError::NotLost),
+            Self::Backup(error) => error.is_wrong(),
             Self::NoKey => false,
         }
     }
@@ -325,6 +288,11 @@ async fn done(desk: &Desk, command: Command) -> Result<Reply, CommandError> {
         Command::AuditRotateKey => {
             let Rotated { old, new } = notary()?.rotate(&desk.entropy).await?;
             Ok(Reply::Rotated { old, new })
+        }
+        Command::Backup { file } => {
+            let id = desk.entropy.uuid(desk.store.now()).to_string();
+            let Backup { mark, bytes } = desk.store.backup(&file, id).await?;
+            Ok(Reply::BackedUp { at: mark.at, log: mark.log, bytes })
         }
     }
 }
@@ -451,8 +419,8 @@ mod tests {
     async fn listening(folder: &Path) -> Tasks {
         let tasks = Tasks::default();
         let store = Store::open(folder, Clock::system(), &tasks).await.unwrap();
-        let identity = Identity::new(store, Clock::system(), Entropy::System, SessionLimits::default());
-        listen(folder, Desk { identity, notary: None, entropy: Entropy::System }, &tasks).unwrap();
+        let identity = Identity::new(store.clone(), Clock::system(), Entropy::System, SessionLimits::default());
+        listen(folder, Desk { identity, store, notary: None, entropy: Entropy::System }, &tasks).unwrap();
         tasks
     }
 

@@ -2,16 +2,17 @@
 //! anchored from then on.
 
 use crate::anchor::{self, Anchor, Means, PATIENCE, Place};
+use crate::approvals::settle;
 use crate::clock::{Clock, Entropy};
 use crate::config::{AnchorTo, Config};
 use crate::lifecycle::Tasks;
 use crate::notary::{LogAtStart, Notary, NotaryError};
 use crate::notify::{Links, Mailer};
-use crate::store::{AnchorPlace, Store};
+use crate::store::{AnchorPlace, Restoration, Store, Witness};
 use crate::tasks::{self, Anchoring};
 
 /// Opens the log's key and compares the log with its checkpoints, those in files elsewhere included. What is wrong is
-/// said in the log.
+/// said in the log. Where it was put back from a copy, or is not what was signed, nothing that was approved then runs.
 ///
 /// # Errors
 /// The key cannot be used, or the database does not answer.
@@ -19,7 +20,8 @@ pub(super) async fn open(
     store: &Store,
     config: &Config,
     entropy: &Entropy,
-) -> Result<(Notary, LogAtStart), NotaryError> {
+) -> Result<(Notary, LogAtStart, Option<Restoration>), NotaryError> {
+    let (log, as_of) = store.log_end().await?;
     let (notary, mut worst) = Notary::open(store.clone(), entropy).await?;
     let mut all = vec![worst.clone()];
     for anchor in &config.anchors {
@@ -38,6 +40,12 @@ pub(super) async fn open(
             }
         }
     }
+    // Before the log says what is wrong with it, or the next start would not know that this is still to be done.
+    let witness = all.iter().filter_map(witness).max_by_key(|witness| witness.checkpoint);
+    let restored = settle(store, witness, log, as_of).await?;
+    if let Some(restoration) = &restored {
+        tracing::warn!("{restoration}");
+    }
     for found in all {
         notary.record(&found).await?;
         worst = worst.or_worse(found);
@@ -45,7 +53,18 @@ pub(super) async fn open(
     let places = config.anchors.iter().map(|anchor| place(&anchor.to));
     let places = places.map(|place| AnchorPlace { id: place.id(), kind: place.kind(), shown: place.shown() });
     store.anchors_configured(places.collect()).await?;
-    Ok((notary, worst))
+    Ok((notary, worst, restored))
+}
+
+/// What knows of a log that this is not, if anything does.
+fn witness(found: &LogAtStart) -> Option<Witness> {
+    let (source, checkpoint) = match found {
+        LogAtStart::Behind { source, checkpoint, .. } | LogAtStart::Disagrees { source, checkpoint, .. } => {
+            (source.clone(), *checkpoint)
+        }
+        LogAtStart::Fresh | LogAtStart::Continues { .. } | LogAtStart::Unwitnessed { .. } => return None,
+    };
+    Some(Witness { source, checkpoint })
 }
 
 /// Signs the log from now on, and tells each anchor.

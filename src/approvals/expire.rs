@@ -68,6 +68,8 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
                 let expires_at = at.after(requirement.timeout);
                 (Event::Escalate { at, expires_at }, "call.escalated", Some("call.escalated"))
             }
+            // It may have run since then already; only a person can look.
+            OnTimeout::Approve if call.as_of.is_some() => (Event::Expire { at }, "call.expired", Some("call.expired")),
             OnTimeout::Approve => {
                 let usable_until = at.after(requirement.execute_within);
                 let proof = seal.approval(&call.digest, &Approver::Policy, at, usable_until);

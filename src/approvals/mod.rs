@@ -13,6 +13,7 @@ mod expire;
 mod forward;
 mod recover;
 mod release;
+mod restore;
 mod submit;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use decide::{Channel, DecideError, Decision};
 pub use eligible::{Ineligible, may_decide};
 pub use events::CallChanged;
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
+pub use restore::settle;
 pub use submit::{How, NewCall, SubmitError, Submitted};
 
 pub use crate::seal::Seal;

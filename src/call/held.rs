@@ -128,6 +128,9 @@ pub struct HeldCall {
     pub answer: Option<Answer>,
     /// When the state last changed.
     pub changed_at: Millis,
+    /// While it was pending the database was put back to how it was at this moment: it may have been decided, and have
+    /// run, since.
+    pub as_of: Option<Millis>,
     /// Proves that the service held the call on these terms.
     pub held_mac: Option<Digest>,
     /// Proves the approval, as each vote's own proves the vote.

@@ -64,8 +64,8 @@ pub fn attempt(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, S
         } else {
             None
         };
-        let identity = Identity::new(store, Clock::system(), Entropy::System, SessionLimits::default());
-        carry_out(&Desk { identity, notary, entropy }, command).await
+        let identity = Identity::new(store.clone(), Clock::system(), Entropy::System, SessionLimits::default());
+        carry_out(&Desk { identity, store, notary, entropy }, command).await
     };
     in_runtime(async {
         let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -3,6 +3,7 @@
 mod agent;
 mod api;
 mod audit;
+mod backup;
 mod calls;
 mod check;
 mod demo;
@@ -43,6 +44,8 @@ enum Command {
     Reviewer(reviewer::Args),
     /// Sign the log, replace its key
     Audit(audit::Args),
+    /// Copy the database into a file, while it is served from or not
+    Backup(backup::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
     /// Print every change of every call as it happens
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Backup(args) => backup::run(&args),
         Command::Calls(args) => calls::run(args),
         Command::Watch(args) => watch::run(args),
     };

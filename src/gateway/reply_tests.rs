@@ -57,6 +57,7 @@ fn call(state: CallState) -> HeldCall {
         context: None,
         answer: None,
         changed_at: NOW,
+        as_of: None,
         held_mac: None,
         approval_mac: None,
         entry: 1,

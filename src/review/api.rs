@@ -172,6 +172,7 @@ fn call_json(held: &HeldCall) -> Value {
         "baseline": baseline(held),
         "approvable": pending && held.genuine && read.blocked.is_none(),
         "blocked_by": (!held.genuine).then(|| CHANGED.to_owned()).or(read.blocked).filter(|_| pending),
+        "restored_as_of": held.as_of.map(iso),
         "outcome": outcome(held),
     });
     if !held.genuine {

@@ -21,7 +21,7 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 33] = [
+const KINDS: [(&str, &str); 35] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
@@ -40,6 +40,7 @@ const KINDS: [(&str, &str); 33] = [
     ("call.outcome_unknown", "Outcome unknown"),
     ("call.lapsed", "Approval lapsed"),
     ("call.revoked", "Approval withdrawn"),
+    ("call.restored", "Call from a copy"),
     ("call.revealed", "Secrets looked at"),
     ("context.read", "State read for reviewers"),
     ("method.denied", "Method refused by the policy"),
@@ -54,6 +55,7 @@ const KINDS: [(&str, &str); 33] = [
     ("mail.failed", "Mails that failed"),
     ("log.", "Keys of the log"),
     ("anchor.", "Anchors of the log"),
+    ("store.", "Backups and restores"),
     ("service.started", "Starts of Placet"),
 ];
 

@@ -134,6 +134,7 @@ impl Review {
             upstream: Text::new(submission.upstream.as_str()),
             tool: Text::new(submission.tool.as_str()),
             created: self.time(submission.created_at),
+            as_of: held.as_of.filter(|_| held.state.is_pending()).map(|at| self.time(at)),
             rule: Some(Text::new(&format!("{} (policy {})", submission.rule, submission.policy.short()))),
             claims: claims(held, read.claims_confirmation),
             arguments: read.tree,
@@ -245,6 +246,8 @@ fn on_timeout(held: &HeldCall) -> OnTimeout {
     match held.submission.requirement.on_timeout {
         call::OnTimeout::Escalate(_) if !escalated => OnTimeout::Escalate,
         call::OnTimeout::Reject | call::OnTimeout::Escalate(_) => OnTimeout::Reject,
+        // Nobody knows whether it ran since the copy was made: only a person approves it.
+        call::OnTimeout::Approve if held.as_of.is_some() => OnTimeout::Reject,
         call::OnTimeout::Approve => OnTimeout::Approve,
     }
 }

@@ -12,7 +12,7 @@ use super::failure::{Answer, Failure};
 use super::session::Visitor;
 use super::timeline::log_alarm;
 use super::view::Text;
-use super::view::audit::{AnchorFacts, LogAlarm, LogFacts, SignedFacts};
+use super::view::audit::{AnchorFacts, LogAlarm, LogFacts, RestoredFacts, SignedFacts};
 use super::view::error::Problem;
 use crate::identity::Reviewer;
 use crate::store::{AnchorState, LogEntry};
@@ -61,6 +61,7 @@ impl Review {
         let now = self.0.clock.now();
         let entries = store.log_entries().await?;
         let alarms = entries.iter().rev().filter(|entry| entry.kind.starts_with("alarm."));
+        let restored = store.restoration().await?.filter(|restored| now.since(restored.at) < ALARMED);
         let lately = alarms.filter(|entry| now.since(entry.at) < ALARMED).take(ALARMS);
         Ok(LogFacts {
             size: store.log_size().await?,
@@ -71,6 +72,13 @@ impl Review {
             }),
             anchors: store.anchors().await?.iter().map(|anchor| self.anchor_facts(anchor, everything)).collect(),
             alarms: lately.map(|entry| self.log_alarm(entry)).collect(),
+            restored: restored.map(|restored| RestoredFacts {
+                at: self.time(restored.at),
+                as_of: self.time(restored.found.as_of),
+                revoked: restored.done.revoked,
+                unknown: restored.done.unknown,
+                pending: restored.done.pending,
+            }),
         })
     }
 

@@ -68,6 +68,12 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "call.outcome_unknown" => told(EventKind::Alarm, None, "Nobody knows whether the call ran", why),
         "call.lapsed" => told(EventKind::Stopped, None, "The approval ran out before the caller came back", None),
         "call.revoked" => told(EventKind::Stopped, None, "The approval was withdrawn", why),
+        "call.restored" => told(
+            EventKind::Alarm,
+            None,
+            "The database was put back from a copy; the call may have been decided and run since",
+            detail("as_of").map(|at| format!("as of {at}")),
+        ),
         "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
         "call.allowed" => told(EventKind::Done, agent(), "called it, as the policy allows", None),
         "call.denied" => told(EventKind::Stopped, agent(), "was refused by the policy", detail("rule")),
@@ -80,6 +86,11 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "alarm.log_behind" | "alarm.log_disagrees" | "alarm.log_unwitnessed" => {
             told(EventKind::Alarm, None, &log_alarm(&entry.kind, &body["detail"]), None)
         }
+        "store.backed_up" => {
+            let what = format!("The database was copied, with {} log entries", body["detail"]["log"]);
+            told(EventKind::Plain, None, &what, None)
+        }
+        "store.restored" => told(EventKind::Alarm, None, &put_back(&body["detail"]), None),
         "log.key_made" => told(EventKind::Plain, None, "The log got its key", detail("vkey")),
         "log.key_rotated" if body["detail"]["old_lost"] == true => {
             told(EventKind::Alarm, None, "The log got another key; the one before was lost", detail("new"))
@@ -135,6 +146,17 @@ pub fn log_alarm(kind: &str, detail: &Value) -> String {
             detail["checkpoint"]
         ),
     }
+}
+
+fn put_back(detail: &Value) -> String {
+    format!(
+        "The database was put back to how it was at {}: {} approvals were withdrawn, the outcome of {} calls is unknown, \
+         {} calls wait for a decision; sessions, links and API tokens were ended",
+        detail["as_of"].as_str().unwrap_or("an unknown moment"),
+        detail["revoked"],
+        detail["outcome_unknown"],
+        detail["pending"]
+    )
 }
 
 fn anchor(detail: &impl Fn(&str) -> Option<String>) -> String {

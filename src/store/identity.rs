@@ -16,6 +16,7 @@ use sqlx::sqlite::SqliteRow;
 pub use agents::NewAgent;
 pub use links::{LinkUse, NewLink};
 pub use reviewers::NewReviewer;
+pub(super) use reviewers::{Ended, end_everything};
 pub use sessions::{NewSession, SessionRow, SignIn};
 pub use tokens::{ApiToken, NewApiToken};
 

@@ -7,6 +7,7 @@
 
 mod alarm;
 mod anchors;
+mod backup;
 mod batch;
 mod calls;
 mod calls_read;
@@ -19,6 +20,7 @@ mod outbox;
 mod people;
 #[cfg(test)]
 mod plans;
+mod restored;
 mod row;
 mod sealed;
 mod time;
@@ -35,6 +37,7 @@ use sqlx::SqlitePool;
 
 pub use alarm::{Alarms, Changed};
 pub use anchors::{AnchorPlace, AnchorState};
+pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
@@ -45,6 +48,7 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
+pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

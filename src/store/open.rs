@@ -33,6 +33,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let lock = lock(folder)?;
     let file = folder.join("placet.db");
     only_ours(&file)?;
+    fits_its_wal(folder, &file)?;
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
@@ -79,6 +80,31 @@ fn only_ours(file: &Path) -> Result<(), StoreError> {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).map_err(refuse)
 }
 
+/// Refuses the write-ahead log of another database, which SQLite would write over a copy that was put in its place. A
+/// copy does not say in its header that it has one, and a database that has one does.
+fn fits_its_wal(folder: &Path, file: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::FileExt as _;
+    /// SQLite's file format: byte 18 is 2 where a write-ahead log is used, 1 where not.
+    const VERSION_AT: u64 = 18;
+    let refuse = |problem: String| StoreError::Folder { path: folder.to_owned(), problem };
+    let wal = match std::fs::metadata(folder.join("placet.db-wal")) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(refuse(problem(&error))),
+    };
+    let mut version = [0];
+    let read = File::open(file).and_then(|file| file.read_at(&mut version, VERSION_AT));
+    let whole = read.map_err(|e| refuse(problem(&e)))? == 1;
+    if wal > 0 && whole && version[0] == 1 {
+        return Err(refuse(
+            "holds a placet.db-wal that belongs to the database that placet.db was put in place of, and would damage \
+             it; move placet.db-wal and placet.db-shm away, and start again"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
 fn problem(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -118,6 +144,7 @@ fn migrations() -> Vec<Migration> {
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
         (6, "checkpoints", include_str!("../../migrations/0006_checkpoints.sql")),
+        (8, "restored", include_str!("../../migrations/0008_restored.sql")),
         (9, "seals", include_str!("../../migrations/0009_seals.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
     ];

@@ -183,6 +183,7 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
         entry: row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default(),
         genuine: false,
         changed_at: Millis(reader.number("changed_at")?),
+        as_of: row.try_get::<Option<i64>, _>("as_of").map_err(|e| reader.bad("as_of", &e))?.map(Millis),
         held_mac: reader.parsed_if("held_mac")?,
         approval_mac: reader.parsed_if("approval_mac")?,
     };

@@ -143,7 +143,7 @@ pub(super) const API_TOKENS: Sealed = Sealed {
     logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.reviewer_id = t.reviewer_id",
     overtaken: about_reviewer!(
         "e.seq > t.entry AND t.ended_at IS NULL AND e.reviewer_id = t.reviewer_id AND (e.kind = 'reviewer.disabled'
-             OR e.kind = 'token.revoked' AND e.body ->> '$.detail.token' = t.id)"
+             OR e.kind = 'token.revoked' AND coalesce(e.body ->> '$.detail.token', t.id) = t.id)"
     ),
 };
 

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod attack;
+mod backup;
 mod browser;
 mod clock;
 mod components;
@@ -13,6 +14,7 @@ mod notify;
 mod people;
 mod races;
 mod real;
+mod restore;
 mod review_api;
 mod review_decide;
 mod review_live;

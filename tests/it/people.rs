@@ -48,8 +48,8 @@ async fn serving(folder: &Path) -> Tasks {
     let (tasks, data) = (Tasks::default(), folder.join("data"));
     let store = Store::open(&data, Clock::system(), &tasks).await.unwrap();
     let identity = Identity::new(store.clone(), Clock::system(), Entropy::System, SessionLimits::default());
-    let (notary, _) = Notary::open(store, &Entropy::System).await.unwrap();
-    let desk = Desk { identity, notary: Some(notary), entropy: Entropy::System };
+    let (notary, _) = Notary::open(store.clone(), &Entropy::System).await.unwrap();
+    let desk = Desk { identity, store, notary: Some(notary), entropy: Entropy::System };
     control::listen(&data, desk, &tasks).unwrap();
     tasks
 }

@@ -39,6 +39,23 @@ pub struct LogFacts {
     pub anchors: Vec<AnchorFacts>,
     /// What was found wrong with the log lately, the newest first.
     pub alarms: Vec<LogAlarm>,
+    /// The database was put back lately.
+    pub restored: Option<RestoredFacts>,
+}
+
+/// That the database was put back from a copy.
+#[derive(Debug, Clone)]
+pub struct RestoredFacts {
+    /// When that was found.
+    pub at: Time,
+    /// The moment of the copy.
+    pub as_of: Time,
+    /// Approvals that were withdrawn.
+    pub revoked: u64,
+    /// Calls whose outcome is unknown for it.
+    pub unknown: u64,
+    /// Calls that still waited for a decision.
+    pub pending: u64,
 }
 
 /// The latest checkpoint.

@@ -43,6 +43,9 @@ pub struct Call {
     pub tool: Text,
     /// When it was held.
     pub created: Time,
+    /// It waits for a decision and comes from a copy of the database of this moment: it may have been decided, and have
+    /// run, since.
+    pub as_of: Option<Time>,
     /// Which policy rule held it, as a JSON Pointer, and the policy's version.
     pub rule: Option<Text>,
     /// What the agent says of itself and of its reasons.

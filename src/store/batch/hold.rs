@@ -113,6 +113,7 @@ fn held(submission: Submission, proof: HoldProof) -> HeldCall {
         context: None,
         answer: None,
         changed_at: submission.created_at,
+        as_of: None,
         held_mac: Some(proof.0),
         approval_mac: None,
         entry: 0,

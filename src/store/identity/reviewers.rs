@@ -220,23 +220,63 @@ async fn set_aside(tx: &mut Tx<'_>, forged: &Reviewer) -> Result<(), StoreError>
     tx.append(Entry::new("reviewer.set_aside").reviewer(forged.id))
 }
 
-/// Ends the open links of a person.
-pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<(), StoreError> {
+/// Ends a person's open links; returns how many.
+pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> {
     let sql = "UPDATE sign_in_links SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL RETURNING token_hash";
     let now = tx.now().0;
     let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
-    for ended in query.fetch_all(tx.connection()).await? {
-        LINKS.seal_row(tx, &ended, None).await?;
+    let ended = query.fetch_all(tx.connection()).await?;
+    for link in &ended {
+        LINKS.seal_row(tx, link, None).await?;
     }
-    Ok(())
+    Ok(ended.len() as u64)
 }
 
-async fn end_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<(), StoreError> {
+/// Ends a person's API tokens; returns how many.
+async fn end_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> {
     let sql = "UPDATE api_tokens SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL RETURNING id";
     let now = tx.now().0;
     let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
-    for ended in query.fetch_all(tx.connection()).await? {
-        API_TOKENS.seal_row(tx, &ended, None).await?;
+    let ended = query.fetch_all(tx.connection()).await?;
+    for token in &ended {
+        API_TOKENS.seal_row(tx, token, None).await?;
     }
-    Ok(())
+    Ok(ended.len() as u64)
+}
+
+/// How much was ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Ended {
+    pub sessions: u64,
+    pub links: u64,
+    pub tokens: u64,
+}
+
+/// Ends all sessions, links and API tokens of everybody.
+pub(in crate::store) async fn end_everything(tx: &mut Tx<'_>) -> Result<Ended, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM reviewers").fetch_all(tx.connection()).await?;
+    let mut all = Ended::default();
+    for id in ids {
+        let person: ReviewerId = id.parse().map_err(|error: crate::call::BadName| StoreError::BadRow {
+            table: "reviewers",
+            row: id.clone(),
+            column: "id",
+            problem: error.to_string(),
+        })?;
+        let why = "the database was put back";
+        let sessions = end_all(tx, person, None).await?;
+        if sessions > 0 {
+            let entry = Entry::new("session.signed_out").reviewer(person).with("sessions", sessions);
+            tx.append(entry.with("why", why))?;
+        }
+        let tokens = end_tokens(tx, person).await?;
+        if tokens > 0 {
+            let entry = Entry::new("token.revoked").reviewer(person).with("tokens", tokens);
+            tx.append(entry.with("why", why))?;
+        }
+        all.sessions += sessions;
+        all.links += end_links(tx, person).await?;
+        all.tokens += tokens;
+    }
+    Ok(all)
 }

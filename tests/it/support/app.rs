@@ -60,7 +60,11 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> TestApp {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        self.start_in(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    /// On a folder whose `data` is there already.
+    pub(crate) async fn start_in(self, folder: Arc<TempDir>) -> TestApp {
         std::fs::write(folder.path().join("policy.json"), &self.policy).unwrap();
         let mailbox = MemoryMailbox::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

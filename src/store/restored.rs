@@ -1,0 +1,188 @@
+//! What a database that was put back must know of itself before anybody is served from it.
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+
+use super::backup::{CopyMark, consume_mark};
+use super::identity::{Ended, end_everything};
+use super::{Store, StoreError, Tx};
+use crate::audit::Entry;
+use crate::call::Millis;
+
+/// Under this key `meta` has the last time that this database was put back.
+const RESTORED: &str = "restored";
+
+/// How it is known that a database was put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBack {
+    /// The mark of a copy.
+    pub copy: Option<CopyMark>,
+    /// What knows of a log that this is not.
+    pub witness: Option<Witness>,
+    /// The last moment of which everything is known.
+    pub as_of: Millis,
+    /// How many entries the log had when this was found.
+    pub log: u64,
+}
+
+/// A signed checkpoint that the log does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Where it was found.
+    pub source: String,
+    /// How many entries it was signed over; 0 where that cannot be read.
+    pub checkpoint: u64,
+}
+
+/// What was done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aftermath {
+    /// Approvals that were withdrawn.
+    pub revoked: u64,
+    /// Calls that were being released then.
+    pub unknown: u64,
+    /// Calls that still wait for a decision.
+    pub pending: u64,
+    /// Sessions that were ended.
+    pub sessions: u64,
+    /// Sign-in links that were ended.
+    pub links: u64,
+    /// API tokens that were ended.
+    pub tokens: u64,
+}
+
+/// That this database was put back: how that is known, when it was found, what was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// How it is known.
+    pub found: PutBack,
+    /// When it was found.
+    pub at: Millis,
+    /// What was done about it.
+    pub done: Aftermath,
+}
+
+impl Store {
+    /// How many entries the log has, and the time of the last one.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn log_end(&self) -> Result<(u64, Millis), StoreError> {
+        let sql = "SELECT seq, at FROM entries ORDER BY seq DESC LIMIT 1";
+        let Some(row) = sqlx::query(sql).fetch_optional(self.readers()).await? else { return Ok((0, self.now())) };
+        Ok((u64::try_from(row.try_get::<i64, _>("seq")?).unwrap_or(0), Millis(row.try_get("at")?)))
+    }
+
+    /// Settles what a database that was put back cannot know: pending calls say of when they are, nobody is signed in
+    /// and no link or token works any more. The log says so, and a copy's mark is gone, all in one. `calls` counts what
+    /// was done to other calls before.
+    ///
+    /// Agents, accounts and passwords stay as they were then: ended too, they would leave nobody who could do anything.
+    ///
+    /// # Errors
+    /// Nothing of it was done.
+    pub async fn put_back(&self, found: PutBack, calls: Aftermath) -> Result<Restoration, StoreError> {
+        self.write("put_back", move |tx| {
+            Box::pin(async move {
+                let pending = mark_pending(tx, found.as_of).await?;
+                let Ended { sessions, links, tokens } = end_everything(tx).await?;
+                let done = Aftermath { pending, sessions, links, tokens, ..calls };
+                consume_mark(tx.connection()).await?;
+                let restoration = Restoration { found, at: tx.now(), done };
+                let sql = "INSERT INTO meta (key, value) VALUES ($1, $2)
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+                let text = serde_json::to_string(&restoration)?;
+                sqlx::query(sql).bind(RESTORED).bind(text).execute(tx.connection()).await?;
+                tx.append(entry(&restoration))?;
+                Ok(restoration)
+            })
+        })
+        .await
+    }
+
+    /// The last time that this database was put back, if it ever was.
+    ///
+    /// # Errors
+    /// The database does not answer, or the row is damaged.
+    pub async fn restoration(&self) -> Result<Option<Restoration>, StoreError> {
+        let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(RESTORED);
+        let value: Option<String> = query.fetch_optional(self.readers()).await?;
+        value.map(|value| serde_json::from_str(&value)).transpose().map_err(|error| StoreError::BadRow {
+            table: "meta",
+            row: RESTORED.into(),
+            column: "value",
+            problem: error.to_string(),
+        })
+    }
+}
+
+/// Pending calls may have been decided, and run, since the copy was made. One that was put back before keeps the older
+/// moment.
+async fn mark_pending(tx: &mut Tx<'_>, as_of: Millis) -> Result<u64, StoreError> {
+    let sql = "UPDATE calls SET as_of = coalesce(as_of, $1) WHERE state = 'pending'
+               RETURNING id, agent_name, upstream, tool, digest, as_of";
+    let rows = sqlx::query(sql).bind(as_of.0).fetch_all(tx.connection()).await?;
+    for row in &rows {
+        let id: String = row.try_get("id")?;
+        let bad = |error: &dyn std::fmt::Display| StoreError::BadRow {
+            table: "calls",
+            row: id.clone(),
+            column: "id",
+            problem: error.to_string(),
+        };
+        let call = id.parse().map_err(|error| bad(&error))?;
+        let digest: String = row.try_get("digest")?;
+        let mut entry = Entry::new("call.restored").call(call).with("digest", digest);
+        entry.agent = row.try_get("agent_name")?;
+        entry.upstream = row.try_get("upstream")?;
+        entry.tool = row.try_get("tool")?;
+        tx.append(entry.with("as_of", Millis(row.try_get("as_of")?).to_string()))?;
+    }
+    Ok(rows.len() as u64)
+}
+
+fn entry(restoration: &Restoration) -> Entry {
+    let Restoration { found, done, .. } = restoration;
+    let mut entry = Entry::new("store.restored").with("as_of", found.as_of.to_string()).with("log", found.log);
+    if let Some(copy) = &found.copy {
+        entry = entry.with("copy", copy.id.as_str()).with("copy_log", copy.log);
+    }
+    if let Some(witness) = &found.witness {
+        entry = entry.with("source", witness.source.as_str()).with("checkpoint", witness.checkpoint);
+    }
+    entry
+        .with("revoked", done.revoked)
+        .with("outcome_unknown", done.unknown)
+        .with("pending", done.pending)
+        .with("sessions", done.sessions)
+        .with("links", done.links)
+        .with("tokens", done.tokens)
+        .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords"])
+}
+
+impl std::fmt::Display for Restoration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { found, done, .. } = self;
+        match &found.copy {
+            Some(copy) => {
+                write!(f, "this database is a backup of {}, when the log had {} entries", copy.at, copy.log)?;
+            }
+            None => write!(
+                f,
+                "this database is not the one that was signed last: its log of {} entries ends at {}",
+                found.log, found.as_of
+            )?,
+        }
+        if let Some(witness) = &found.witness {
+            write!(f, "; {} was signed over {} entries", witness.source, witness.checkpoint)?;
+        }
+        write!(
+            f,
+            ". What happened since is not known. Approvals withdrawn: {}; calls whose outcome is now unknown: {}; calls \
+             that wait for a decision, and may have been decided and run since: {}. Ended: {} sessions, {} sign-in \
+             links, {} API tokens. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
+             revoked since (`placet agent list`, `placet reviewer list`)",
+            done.revoked, done.unknown, done.pending, done.sessions, done.links, done.tokens
+        )
+    }
+}

@@ -159,7 +159,7 @@ async fn prepare(folder: &Path, upstream: SocketAddr) -> (SocketAddr, Secrets) {
     );
     std::fs::write(folder.join("placet.toml"), toml).expect("a file");
     std::fs::write(folder.join("policy.json"), POLICY).expect("a file");
-    let (clock, entropy, tasks) = (Clock::System, Entropy::System, Tasks::default());
+    let (clock, entropy, tasks) = (Clock::system(), Entropy::System, Tasks::default());
     let store = Store::open(&folder.join("data"), clock.clone(), &tasks).await.expect("a store");
     let day = Duration::from_secs(86_400);
     let identity = Identity::new(store.clone(), clock, entropy, SessionLimits { idle: day, max: day });

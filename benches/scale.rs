@@ -178,7 +178,7 @@ struct Process {
 
 impl Process {
     async fn open(folder: &Path) -> Arc<Self> {
-        let (clock, entropy, tasks) = (Clock::System, Entropy::System, Tasks::default());
+        let (clock, entropy, tasks) = (Clock::system(), Entropy::System, Tasks::default());
         let folder = folder.join("data");
         let store = Store::open(&folder, clock.clone(), &tasks).await.expect("a store");
         let seal = Seal::load_or_create(&folder, &entropy).expect("a key");

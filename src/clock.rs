@@ -1,70 +1,220 @@
-//! Time and randomness, passed in: the system's in service, a test's own under test.
+//! Time, passed in: the system's in service, a test's own under test.
+//!
+//! Placet's time never runs backwards and never stands still. It is the machine's clock while that runs as it should.
+//! Where somebody sets that clock back, Placet's time goes on from where it was, by a clock that nobody can set (the
+//! time since the machine was booted); where it is set forward, Placet's time follows at once. So a deadline may come
+//! early, never late, and nothing that is over is ever open again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod entropy;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest as _, Sha256};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use uuid::Uuid;
+
+pub use entropy::Entropy;
 
 use crate::call::Millis;
 
-/// What time it is, and how to wait for another.
+/// The machine's clock was set, if it moved against the unsettable one by this much between two looks; less is how
+/// clocks are kept right.
+const JUMP: i64 = 3_000;
+
+/// What time it is, and how to wait for another. Clones share the same time.
 #[derive(Clone, Debug)]
-pub enum Clock {
-    /// The machine's clock.
+pub struct Clock {
+    hands: Arc<Hands>,
+    told: Arc<Mutex<Told>>,
+    /// Names this boot of this machine, where it has a name.
+    boot: Option<Arc<str>>,
+}
+
+/// Where the readings come from.
+#[derive(Debug)]
+enum Hands {
     System,
-    /// Stands still until it is set.
-    Manual(Arc<watch::Sender<Millis>>),
+    Manual(watch::Sender<Reading>),
+}
+
+/// What the machine says, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// Its clock, which people and programs set: since 1970.
+    wall: i64,
+    /// Since the machine was booted; nobody sets it.
+    steady: i64,
+}
+
+/// What was told of it so far.
+#[derive(Debug)]
+struct Told {
+    /// Placet's time when the machine was booted, had it run then. It only ever grows.
+    zero: i64,
+    /// The same by the machine's clock, at the last look.
+    lead: i64,
+    jump: Option<Jump>,
+}
+
+/// The machine's clock was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// How far, in milliseconds; negative: backwards. The sum, where it was set more than once.
+    pub by: i64,
+    /// How often.
+    pub times: u32,
+}
+
+/// What is kept over a restart, so that time goes on by the unsettable clock while no process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Names one boot of one machine; nothing of this holds after another.
+    pub boot: String,
+    /// Placet's time at that boot.
+    pub zero: i64,
+    /// The same by the machine's clock when this was written.
+    pub lead: i64,
+}
+
+impl Kept {
+    /// Whether the two say the same, small corrections of the clock apart.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let near = |a: i64, b: i64| a.abs_diff(b) < 1000;
+        self.boot == other.boot && near(self.zero, other.zero) && near(self.lead, other.lead)
+    }
 }
 
 impl Clock {
-    /// A clock that stands at `now` until [`Clock::set`].
+    fn new(hands: Arc<Hands>) -> Self {
+        let (lead, boot) = (hands.read().lead(), hands.boot().map(Into::into));
+        Self { hands, boot, told: Arc::new(Mutex::new(Told { zero: lead, lead, jump: None })) }
+    }
+
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(Arc::new(Hands::System))
+    }
+
+    /// A clock that stands at `now` until it is moved.
     #[must_use]
     pub fn manual(now: Millis) -> Self {
-        Self::Manual(Arc::new(watch::Sender::new(now)))
+        Self::new(Arc::new(Hands::Manual(watch::Sender::new(Reading { wall: now.0, steady: 0 }))))
     }
 
-    /// Now.
+    /// The same hands as a process sees them that has just begun: it knows nothing of what was told before.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+    pub fn restarted(&self) -> Self {
+        Self::new(Arc::clone(&self.hands))
+    }
+
+    /// Now: Placet's time.
+    #[must_use]
     pub fn now(&self) -> Millis {
-        match self {
-            Self::System => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-            }
-            Self::Manual(now) => *now.borrow(),
-        }
+        self.look(|told, reading| Millis(told.zero.saturating_add(reading.steady)))
     }
 
-    /// Moves a manual clock, forwards or backwards, and wakes who sleeps. The system's clock is not moved.
+    /// What the machine's clock says.
+    #[must_use]
+    pub fn machine(&self) -> Millis {
+        self.look(|_, reading| Millis(reading.wall))
+    }
+
+    /// How far Placet's time is ahead of the machine's clock: more than a little only after that was set back.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        self.look(|told, _| Duration::from_millis(told.zero.abs_diff(told.lead)))
+    }
+
+    /// That the machine's clock was set since this was last asked.
+    #[must_use]
+    pub fn take_jump(&self) -> Option<Jump> {
+        self.look(|told, _| told.jump.take())
+    }
+
+    /// Takes a jump back that could not be written down: it is told again.
+    pub fn put_back(&self, jump: Jump) {
+        let mut told = self.told();
+        let later = told.jump.unwrap_or(Jump { by: 0, times: 0 });
+        let (by, times) = (jump.by.saturating_add(later.by), jump.times.saturating_add(later.times));
+        told.jump = Some(Jump { by, times });
+    }
+
+    /// What to keep over a restart; `None` where the machine does not tell one boot from another.
+    #[must_use]
+    pub fn kept(&self) -> Option<Kept> {
+        let boot = self.boot.clone()?;
+        Some(self.look(|told, _| Kept { boot: boot.to_string(), zero: told.zero, lead: told.lead }))
+    }
+
+    /// Goes on after a restart: no moment from now on lies before `latest`, the latest that was ever written down, nor
+    /// before what `kept` comes to.
+    pub fn resume(&self, latest: Millis, kept: Option<&Kept>) {
+        self.look(|told, reading| {
+            let same = kept.filter(|kept| self.boot.as_deref() == Some(kept.boot.as_str()));
+            told.zero = told.zero.max(latest.0.saturating_sub(reading.steady)).max(same.map_or(i64::MIN, |k| k.zero));
+            let expected = match (same, kept) {
+                (Some(kept), _) => kept.lead,
+                (None, Some(kept)) => told.zero.saturating_sub(kept.zero.saturating_sub(kept.lead)),
+                (None, None) => told.zero,
+            };
+            told.moved(told.lead.saturating_sub(expected));
+        });
+    }
+
+    /// One look at the hands. Nobody else looks meanwhile, so that what is told never runs backwards.
+    fn look<T>(&self, tell: impl FnOnce(&mut Told, Reading) -> T) -> T {
+        let mut told = self.told();
+        let reading = self.hands.read();
+        let lead = reading.lead();
+        let by = lead.saturating_sub(told.lead);
+        told.moved(by);
+        told.lead = lead;
+        told.zero = told.zero.max(lead);
+        tell(&mut told, reading)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the hands of a manual clock as somebody sets a machine's, forwards or backwards, and wakes who sleeps. No
+    /// time passes by it. The system's clock is not moved.
     pub fn set(&self, now: Millis) {
-        if let Self::Manual(clock) = self {
-            clock.send_replace(now);
-        }
+        self.turn(|reading| reading.wall = now.0);
     }
 
-    /// Moves a manual clock forwards.
+    /// Lets time pass on a manual clock.
     pub fn advance(&self, span: Duration) {
-        self.set(self.now().after(span));
+        let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        self.turn(|reading| {
+            reading.wall = reading.wall.saturating_add(span);
+            reading.steady = reading.steady.saturating_add(span);
+        });
+    }
+
+    fn turn(&self, turn: impl FnOnce(&mut Reading)) {
+        if let Hands::Manual(hands) = &*self.hands {
+            hands.send_modify(turn);
+        }
     }
 
     /// Returns at `moment`, or at once if it is past. On the system's clock it looks again every minute at the
     /// latest, so that a clock that is set while we sleep does not hold a deadline back.
     pub async fn sleep_until(&self, moment: Millis) {
-        match self {
-            Self::System => loop {
+        match &*self.hands {
+            Hands::System => loop {
                 let left = moment.since(self.now());
                 if left.is_zero() {
                     return;
                 }
                 tokio::time::sleep(left.min(Duration::from_secs(60))).await;
             },
-            Self::Manual(now) => {
-                // The sender lives in `self`, so the wait can only end by the moment's coming.
-                let _ = now.subscribe().wait_for(|now| *now >= moment).await;
+            Hands::Manual(hands) => {
+                // Listens before it looks. The sender lives in `self`, so the wait does not break off.
+                let mut turns = hands.subscribe();
+                while self.now() < moment && turns.changed().await.is_ok() {}
             }
         }
     }
@@ -75,80 +225,55 @@ impl Clock {
     }
 }
 
-/// Random bytes: the system's, or a reproducible stream in tests.
-#[derive(Clone, Debug)]
-pub enum Entropy {
-    /// The operating system's generator.
-    System,
-    /// SHA-256 of seed and counter; never outside tests.
-    Seeded(Arc<(u64, AtomicU64)>),
+impl Told {
+    fn moved(&mut self, by: i64) {
+        if by.abs() >= JUMP {
+            let known = self.jump.unwrap_or(Jump { by: 0, times: 0 });
+            self.jump = Some(Jump { by: known.by.saturating_add(by), times: known.times.saturating_add(1) });
+        }
+    }
 }
 
-impl Entropy {
-    /// The same bytes in the same order for the same seed.
-    #[must_use]
-    pub fn seeded(seed: u64) -> Self {
-        Self::Seeded(Arc::new((seed, AtomicU64::new(0))))
+impl Reading {
+    fn lead(self) -> i64 {
+        self.wall.saturating_sub(self.steady)
     }
+}
 
-    /// `N` random bytes.
-    ///
-    /// # Panics
-    /// If the operating system has no randomness to give: without it no token is safe, so nothing may go on.
-    #[must_use]
-    #[expect(clippy::expect_used, reason = "without randomness nothing may go on")]
-    pub fn bytes<const N: usize>(&self) -> [u8; N] {
-        let mut out = [0; N];
+impl Hands {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+    fn read(&self) -> Reading {
         match self {
-            Self::System => getrandom::fill(&mut out).expect("the operating system gives random bytes"),
-            Self::Seeded(state) => {
-                for chunk in out.chunks_mut(32) {
-                    let count = state.1.fetch_add(1, Ordering::Relaxed);
-                    let block = Sha256::digest([state.0.to_be_bytes(), count.to_be_bytes()].concat());
-                    chunk.copy_from_slice(&block[..chunk.len()]);
+            Self::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let booted = rustix::time::clock_gettime(STEADY);
+                Reading {
+                    wall: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+                    steady: booted.tv_sec.saturating_mul(1000).saturating_add(booted.tv_nsec / 1_000_000),
                 }
             }
+            Self::Manual(hands) => *hands.borrow(),
         }
-        out
     }
 
-    /// A UUIDv7 for this moment: sorts by time, 74 random bits.
-    #[must_use]
-    pub fn uuid(&self, now: Millis) -> Uuid {
-        let millis = u64::try_from(now.0).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes::<10>()).into_uuid()
-    }
-
-    /// A token for people to carry: `N` random bytes in URL-safe base64 without padding.
-    #[must_use]
-    pub fn token<const N: usize>(&self) -> String {
-        use base64::Engine as _;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(self.bytes::<N>())
+    /// A name for this boot of this machine.
+    fn boot(&self) -> Option<String> {
+        match self {
+            Self::System => {
+                let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+                Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+            }
+            Self::Manual(_) => Some("manual".to_owned()),
+        }
     }
 }
+
+/// Goes on while the machine sleeps, where there is such a clock.
+#[cfg(target_os = "linux")]
+const STEADY: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const STEADY: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_manual_clock_wakes_at_the_moment_and_not_before() {
-        let clock = Clock::manual(Millis(0));
-        let sleeper = clock.clone();
-        let sleep = sleeper.sleep_until(Millis(10));
-        tokio::pin!(sleep);
-        clock.set(Millis(9));
-        assert!(futures_util::poll!(&mut sleep).is_pending());
-        clock.set(Millis(10));
-        sleep.await;
-    }
-
-    #[test]
-    fn seeded_randomness_repeats_and_uuids_sort_by_time() {
-        assert_eq!(Entropy::seeded(1).bytes::<40>(), Entropy::seeded(1).bytes::<40>());
-        assert_ne!(Entropy::seeded(1).bytes::<40>(), Entropy::seeded(2).bytes::<40>());
-        let entropy = Entropy::System;
-        assert!(entropy.uuid(Millis(1)) < entropy.uuid(Millis(2)));
-        assert_eq!(entropy.token::<16>().len(), 22);
-    }
-}
+#[path = "clock/tests.rs"]
+mod tests;

@@ -418,8 +418,8 @@ mod tests {
 
     async fn listening(folder: &Path) -> Tasks {
         let tasks = Tasks::default();
-        let store = Store::open(folder, Clock::System, &tasks).await.unwrap();
-        let identity = Identity::new(store.clone(), Clock::System, Entropy::System, SessionLimits::default());
+        let store = Store::open(folder, Clock::system(), &tasks).await.unwrap();
+        let identity = Identity::new(store.clone(), Clock::system(), Entropy::System, SessionLimits::default());
         listen(folder, Desk { identity, store, notary: None, entropy: Entropy::System }, &tasks).unwrap();
         tasks
     }

@@ -15,6 +15,9 @@ use crate::telemetry::Metrics;
 /// How long the database may take to answer a readiness check.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Placet's time is told to differ from the machine's clock beyond this.
+const ASKEW: Duration = Duration::from_secs(60);
+
 #[derive(Clone)]
 struct Health {
     store: Store,
@@ -37,6 +40,9 @@ async fn ready(State(health): State<Health>) -> Response {
         return text(StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n");
     }
     match tokio::time::timeout(PATIENCE, health.store.check_writable()).await {
+        Ok(Ok(())) if health.store.clock_ahead() > ASKEW => {
+            text(StatusCode::OK, "ready\nwarning: the machine's clock was set back behind Placet's time; see the log\n")
+        }
         Ok(Ok(())) => text(StatusCode::OK, "ready\n"),
         Ok(Err(error)) => {
             tracing::error!(%error, "not ready");

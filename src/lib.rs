@@ -56,6 +56,7 @@ pub mod notify;
 pub mod overview;
 pub mod policy;
 pub mod review;
+pub mod seal;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;

@@ -128,6 +128,9 @@ const MAILS: &str = "placet_mails_total";
 const MAIL_WAITING: &str = "placet_mails_waiting";
 const MAIL_DELAY: &str = "placet_mail_delay_seconds";
 const UPSTREAM_ERRORS: &str = "placet_upstream_errors_total";
+const CLOCK_JUMPS: &str = "placet_clock_jumps_total";
+const CLOCK_AHEAD: &str = "placet_clock_ahead_seconds";
+const ALARMS: &str = "placet_alarms_total";
 const STORE_FAILURES: &str = "placet_store_failures_total";
 const CHECKPOINT_SIZE: &str = "placet_log_checkpoint_entries";
 const CHECKPOINT_FAILURES: &str = "placet_log_checkpoint_failures_total";
@@ -153,6 +156,16 @@ fn describe() {
     describe_gauge!(MAIL_WAITING, "Notices that wait to be mailed now");
     describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
     describe_counter!(UPSTREAM_ERRORS, "Released calls that an upstream did not answer");
+    describe_counter!(
+        CLOCK_JUMPS,
+        "Times that the machine's clock was found set; what came within a minute counts once"
+    );
+    describe_gauge!(
+        CLOCK_AHEAD,
+        Unit::Seconds,
+        "How far Placet's time is ahead of the machine's clock, which was set back"
+    );
+    describe_counter!(ALARMS, "Alarms in the log: something was changed behind Placet's back");
     describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
     describe_gauge!(CHECKPOINT_SIZE, "Entries that the last signed checkpoint of the audit log covers");
     describe_gauge!(ANCHOR_SIZE, "Entries that the last checkpoint covers which an anchor got, by kind and id");
@@ -282,6 +295,21 @@ pub fn upstream_failed(upstream: &str) {
 /// Counts a batch of writes that the database refused.
 pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
+}
+
+/// Counts alarms in the log.
+pub fn alarms(count: u64) {
+    counter!(ALARMS).increment(count);
+}
+
+/// Counts that the machine's clock was found set.
+pub fn clock_jumped() {
+    counter!(CLOCK_JUMPS).increment(1);
+}
+
+/// Tells how far Placet's time is ahead of the machine's clock.
+pub fn clock_ahead(ahead: Duration) {
+    gauge!(CLOCK_AHEAD).set(ahead.as_secs_f64());
 }
 
 /// Tells how many entries of the log the last checkpoint covers.

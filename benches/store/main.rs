@@ -135,7 +135,7 @@ fn at(values: &mut [f64], share: f64) -> f64 {
 
 async fn open(folder: &Path, work: &Work) -> (Tasks, Store) {
     let tasks = Tasks::default();
-    let store = Store::open(folder, Clock::System, &tasks).await.expect("a store");
+    let store = Store::open(folder, Clock::system(), &tasks).await.expect("a store");
     let reviewer = NewReviewer {
         id: work.reviewer,
         email: "mira@example.com".parse().expect("an address"),

@@ -111,7 +111,7 @@ fn write(mut connection: Connection, mut waiting: mpsc::Receiver<Waiting>, work:
     while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
         writer.begin.execute([]).expect("a transaction");
         for (item, reply) in batch.drain(..) {
-            let now = Clock::System.now().max(writer.head.at);
+            let now = Clock::system().now().max(writer.head.at);
             let call = match item {
                 Item::Append(entry) => writer.append(&entry, now),
                 Item::Hold(draft) => Some(writer.hold(draft, now)),

@@ -3,7 +3,7 @@
 use super::Approvals;
 use super::decide::entry_of;
 use crate::call::{AgentId, CallId, Event, HeldCall};
-use crate::store::{CallChange, NotChanged, StoreError};
+use crate::store::{CallChange, Changed, NotChanged, StoreError};
 
 /// Why a call was not cancelled.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum NotCancelled {
     /// It is past that.
     #[error("the call is {} already", .0.state.name())]
     TooLate(Box<HeldCall>),
+    /// Its row was changed.
+    #[error("the stored call was changed behind Placet's back, so nothing is done with it")]
+    Tampered,
     /// The database did not take it.
     #[error("the call was not cancelled: {0}")]
     Store(#[from] StoreError),
@@ -31,7 +34,10 @@ impl Approvals {
         }
         let outcome = self.0.store.change_call(id, None, move |scene| {
             if scene.call.submission.agent.id != agent {
-                return Err(());
+                return Err(NotCancelled::NotFound);
+            }
+            if !scene.call.genuine {
+                return Err(NotCancelled::Tampered);
             }
             Ok(CallChange {
                 event: Event::Cancel { at: scene.now },
@@ -47,7 +53,13 @@ impl Approvals {
                 self.announce(&call);
                 Ok(call)
             }
-            Err(NotChanged::NoSuchCall | NotChanged::Declined(())) => Err(NotCancelled::NotFound),
+            Err(NotChanged::NoSuchCall) => Err(NotCancelled::NotFound),
+            Err(NotChanged::Declined(error)) => {
+                if matches!(error, NotCancelled::Tampered) {
+                    self.0.store.alarm(Changed::Call(id)).await;
+                }
+                Err(error)
+            }
             Err(NotChanged::Invalid(call, _)) => Err(NotCancelled::TooLate(call)),
         }
     }

@@ -5,7 +5,7 @@ use crate::audit::Entry;
 use crate::call::{
     CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote, secrets,
 };
-use crate::store::{ApprovalProof, CallChange, NotChanged, Scene, StoreError};
+use crate::store::{ApprovalProof, CallChange, Changed, NotChanged, Scene, StoreError};
 use crate::telemetry;
 
 /// Longest reason, in bytes.
@@ -117,7 +117,14 @@ impl Approvals {
                 Ok(call)
             }
             Err(NotChanged::NoSuchCall) => Err(DecideError::NotFound),
-            Err(NotChanged::Declined(error)) => Err(error),
+            Err(NotChanged::Declined(error)) => {
+                match &error {
+                    DecideError::Tampered => self.0.store.alarm(Changed::Call(id)).await,
+                    DecideError::Forbidden(Ineligible::Changed) => self.0.store.alarm(Changed::Reviewer(by)).await,
+                    _ => {}
+                }
+                Err(error)
+            }
             Err(NotChanged::Invalid(_, InvalidTransition::TooLate)) => Err(DecideError::TooLate),
             Err(NotChanged::Invalid(_, InvalidTransition::VotedAlready)) => Err(DecideError::VotedAlready),
             Err(NotChanged::Invalid(call, _)) => Err(DecideError::NotPending(call)),
@@ -130,6 +137,9 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
     let requirement = &call.submission.requirement;
     let person = scene.people.get(&decision.by).ok_or(Ineligible::Disabled)?;
     may_decide(call, person, solo)?;
+    if !call.genuine {
+        return Err(DecideError::Tampered);
+    }
     if !call.state.is_pending() {
         return Err(DecideError::NotPending(Box::new(call.clone())));
     }

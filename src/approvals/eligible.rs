@@ -6,6 +6,12 @@ use crate::store::Person;
 /// Why a person may not decide a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ineligible {
+    /// The account's row is not as Placet wrote it.
+    #[error(
+        "this account was changed behind Placet's back, so it counts for nothing; whoever runs this service makes it \
+         anew with `placet reviewer add`"
+    )]
+    Changed,
     /// The account is disabled or gone.
     #[error("this account is disabled; an administrator can enable it")]
     Disabled,
@@ -26,6 +32,9 @@ pub enum Ineligible {
 /// Why not.
 pub fn may_decide(call: &HeldCall, person: &Person, solo: bool) -> Result<(), Ineligible> {
     let requirement = &call.submission.requirement;
+    if !person.genuine {
+        return Err(Ineligible::Changed);
+    }
     if person.disabled {
         return Err(Ineligible::Disabled);
     }

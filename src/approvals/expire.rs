@@ -57,9 +57,12 @@ fn overdue(scene: &Scene<'_>, seal: &Seal) -> Result<CallChange, ()> {
     let mut until = None;
     let (event, kind, notice) = match &call.state {
         // What the stored call asks for proves nothing; that its time is over needs no proof.
-        CallState::Pending { .. } if !seal.is_as_held(call) => {
+        CallState::Pending { .. } if !call.genuine || !seal.is_as_held(call) => {
             tracing::error!(call = %call.submission.id, "ALARM: a pending call is not the one that was held");
             (Event::Expire { at }, "alarm.call_tampered", Some("call.expired"))
+        }
+        CallState::Approved { .. } if !call.genuine => {
+            (Event::Lapse { at }, "alarm.call_tampered", Some("call.expired"))
         }
         CallState::Approved { .. } => (Event::Lapse { at }, "call.lapsed", Some("call.expired")),
         CallState::Pending { escalated, .. } => match &requirement.on_timeout {

@@ -17,7 +17,6 @@ mod kept;
 mod recover;
 mod release;
 mod restore;
-mod seal;
 mod submit;
 
 use std::sync::Arc;
@@ -34,8 +33,9 @@ pub use find::{Find, FindError};
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
 pub use kept::Kept;
 pub use restore::settle;
-pub use seal::Seal;
 pub use submit::{How, NewCall, SubmitError, Submitted};
+
+pub use crate::seal::Seal;
 
 use crate::call::HeldCall;
 use crate::clock::Entropy;

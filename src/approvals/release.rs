@@ -11,7 +11,7 @@ use super::{Approvals, ForwardError, Seal, may_decide};
 use crate::audit::SealedEntry;
 use crate::call::salted::{Salt, answer_digest};
 use crate::call::{Answer, Approver, CallId, CallState, ClaimId, Event, HeldCall, Outcome, ReleaseWhen, json};
-use crate::store::{CallChange, NotChanged, Scene, StoreError, StoredEntry};
+use crate::store::{AgentStands, CallChange, Changed, NotChanged, Scene, StoreError, StoredEntry};
 
 /// Why an approved call must not run.
 struct Forbidden {
@@ -58,7 +58,9 @@ impl Approvals {
             }
         };
         let CallState::Approved { .. } = call.state else { return };
+        // One whose row was changed waits for nobody: it is refused at once, with an alarm.
         let due = returned
+            || !call.genuine
             || (call.submission.requirement.release == ReleaseWhen::OnApproval
                 && (call.told_to_return || self.0.events.is_attended(id)));
         if !due || self.0.tasks.is_stopping() {
@@ -123,7 +125,11 @@ impl Approvals {
                     self.announce(&call);
                     return Ok(());
                 }
-                Ok(Err(_)) => return Ok(()),
+                Ok(Err(_)) => {
+                    // Nothing but this ends a claimed call, so its row says what nobody here wrote.
+                    self.0.store.alarm(Changed::Call(id)).await;
+                    return Ok(());
+                }
                 Err(error @ StoreError::Stopping) => return Err(error),
                 Err(error) => {
                     tracing::error!(call = %id, %error, "an outcome could not be recorded yet");
@@ -141,6 +147,9 @@ fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Res
     let CallState::Approved { by, at, usable_until } = &call.state else { return Ok(()) };
     if !call.submission.digest().matches(&call.digest) || !seal.is_as_held(call) {
         return Err(Forbidden::tampered("the stored call is not the one that was approved"));
+    }
+    if !call.genuine {
+        return Err(Forbidden::tampered("the stored state of the call is not the one that Placet wrote"));
     }
     let proof = seal.approval(&call.digest, by, *at, *usable_until);
     if !call.approval_mac.is_some_and(|mac| mac.matches(&proof)) {
@@ -163,14 +172,19 @@ fn check(scene: &Scene<'_>, seal: &Seal, solo: bool, log: &[StoredEntry]) -> Res
                 return Err(Forbidden::tampered("a vote does not bear this service's seal"));
             }
             let person = scene.people.get(&stored.vote.by);
+            if person.is_some_and(|person| !person.genuine) {
+                return Err(Forbidden::tampered("the account of a reviewer who approved it was changed"));
+            }
             let may = person.map(|person| may_decide(call, person, solo));
             if !matches!(may, Some(Ok(()))) {
                 return Err(Forbidden::changed("a reviewer who approved it may no longer decide it"));
             }
         }
     }
-    if !scene.agent_is_active {
-        return Err(Forbidden::changed("the agent's access was revoked"));
+    match scene.agent {
+        AgentStands::Active => {}
+        AgentStands::Revoked => return Err(Forbidden::changed("the agent's access was revoked")),
+        AgentStands::Changed => return Err(Forbidden::tampered("the agent's row does not bear this service's seal")),
     }
     Ok(())
 }

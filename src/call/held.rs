@@ -146,6 +146,10 @@ pub struct HeldCall {
     /// When retention erased the parameters, headers, nonce, reads and answer, and what recognises the same call. The
     /// submission has them empty then, so that its digest is no longer the stored one: such a call cannot run.
     pub redacted_at: Option<Millis>,
+    /// The number of the log's entry that led to this state.
+    pub entry: i64,
+    /// Where it stands is as Placet wrote it last. Otherwise nothing may be done on the word of this row.
+    pub genuine: bool,
 }
 
 impl HeldCall {

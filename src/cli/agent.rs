@@ -97,7 +97,11 @@ fn list(agents: &[AgentLine], json: bool) -> Exit {
     } else {
         let row = |agent: &AgentLine| {
             let upstreams = if agent.upstreams.is_empty() { "all".into() } else { agent.upstreams.join(",") };
-            let state = agent.revoked_at.as_ref().map_or_else(|| "active".into(), |at| format!("revoked {at}"));
+            let state = match &agent.revoked_at {
+                _ if agent.changed_by_hand => "changed by hand, counts for nothing: revoke it, then add it anew".into(),
+                Some(at) => format!("revoked {at}"),
+                None => "active".into(),
+            };
             vec![agent.name.clone(), agent.owner.clone(), upstreams, state]
         };
         let rows: Vec<_> = agents.iter().map(row).collect();

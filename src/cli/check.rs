@@ -263,6 +263,7 @@ mod tests {
             roles: vec!["reviewer".to_owned()],
             groups: groups.iter().map(ToString::to_string).collect(),
             disabled_at: None,
+            changed_by_hand: false,
         };
         let judged = |people: &[ReviewerLine]| -> Vec<_> {
             let problems = policy.asked().iter().flat_map(|asked| judge(text, asked, people)).collect::<Vec<_>>();

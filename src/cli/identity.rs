@@ -64,7 +64,7 @@ pub fn attempt(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, S
         } else {
             None
         };
-        let identity = Identity::new(store.clone(), Clock::System, Entropy::System, SessionLimits::default());
+        let identity = Identity::new(store.clone(), Clock::system(), Entropy::System, SessionLimits::default());
         carry_out(&Desk { identity, store, notary, entropy }, command).await
     };
     in_runtime(async {
@@ -99,7 +99,7 @@ pub fn in_runtime<T>(work: impl Future<Output = Result<T, String>>) -> Result<T,
 /// Opens the database of a folder that nobody uses, works with it, and closes it again.
 pub async fn alone<T>(folder: &Path, work: impl AsyncFnOnce(Store) -> T) -> Result<T, StoreError> {
     let tasks = Tasks::default();
-    let store = Store::open(folder, Clock::System, &tasks).await?;
+    let store = Store::open(folder, Clock::system(), &tasks).await?;
     let done = work(store).await;
     tasks.begin_stop();
     tasks.ended(PATIENCE).await;

@@ -189,7 +189,11 @@ fn list(reviewers: &[ReviewerLine], json: bool) -> Exit {
         complain("there is no reviewer yet; `placet reviewer add EMAIL --password-stdin` adds one");
     } else {
         let row = |person: &ReviewerLine| {
-            let state = person.disabled_at.as_ref().map_or_else(|| "active".into(), |at| format!("disabled {at}"));
+            let state = match &person.disabled_at {
+                _ if person.changed_by_hand => "changed by hand, counts for nothing: add it anew".into(),
+                Some(at) => format!("disabled {at}"),
+                None => "active".into(),
+            };
             let groups = if person.groups.is_empty() { "-".into() } else { person.groups.join(",") };
             vec![person.email.clone(), person.name.clone(), person.roles.join(","), groups, state]
         };

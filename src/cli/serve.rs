@@ -53,7 +53,7 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
     let app = App::start(
         config,
         Outside {
-            clock: Clock::System,
+            clock: Clock::system(),
             entropy: Entropy::System,
             mailer: app::mailer(config)?,
             listener,

@@ -17,6 +17,9 @@ pub struct AgentLine {
     pub created_at: String,
     /// ISO 8601; `None` while it lives.
     pub revoked_at: Option<String>,
+    /// The row was changed behind Placet's back: the agent may do nothing.
+    #[serde(default)]
+    pub changed_by_hand: bool,
 }
 
 /// An account in a list.
@@ -32,6 +35,9 @@ pub struct ReviewerLine {
     pub groups: Vec<String>,
     /// ISO 8601; `None` while it lives.
     pub disabled_at: Option<String>,
+    /// The row was changed behind Placet's back: the person may do nothing.
+    #[serde(default)]
+    pub changed_by_hand: bool,
 }
 
 impl From<Agent> for AgentLine {
@@ -42,6 +48,7 @@ impl From<Agent> for AgentLine {
             upstreams: agent.upstreams.iter().map(ToString::to_string).collect(),
             created_at: agent.created_at.to_string(),
             revoked_at: agent.revoked_at.map(|at| at.to_string()),
+            changed_by_hand: !agent.genuine,
         }
     }
 }
@@ -54,6 +61,7 @@ impl From<Reviewer> for ReviewerLine {
             roles: person.roles.names().into_iter().map(str::to_owned).collect(),
             groups: person.groups.iter().map(ToString::to_string).collect(),
             disabled_at: person.disabled_at.map(|at| at.to_string()),
+            changed_by_hand: !person.genuine,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Demo {
         let mailbox = MemoryMailbox::default();
         let mailer = Mailer::new(Transport::Memory(mailbox.clone()), "Placet demo <placet@localhost.invalid>")?;
         let outside = Outside {
-            clock: Clock::System,
+            clock: Clock::system(),
             entropy: Entropy::System,
             mailer: Some(mailer),
             listener,

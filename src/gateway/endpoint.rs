@@ -19,6 +19,7 @@ use super::{Gateway, batch, checks, legacy, modern, respond, stateless};
 use crate::call::UpstreamName;
 use crate::call::json::{Limits, read_strict};
 use crate::identity::Agent;
+use crate::store::StoreError;
 
 /// Arguments may be 1 MiB; this much more may stand around them.
 const ENVELOPE_BYTES: usize = 64 * 1024;
@@ -82,6 +83,10 @@ async fn admit(gateway: Gateway, name: Option<String>, headers: &HeaderMap) -> R
     gateway.parts().hosts.check_origin(headers)?;
     let token = checks::bearer(headers)?;
     let agent = gateway.parts().identity.agent_by_token(token).await.map_err(|error| {
+        if let StoreError::Changed(_) = error {
+            let message = format!("Nothing was run: {error}.");
+            return RpcError::bad(INVALID_REQUEST, message).status(StatusCode::FORBIDDEN);
+        }
         tracing::error!(%error, "an agent's token could not be looked up");
         RpcError::bad(INTERNAL, "Placet cannot check tokens at the moment. Nothing was run; try again soon.")
             .status(StatusCode::SERVICE_UNAVAILABLE)

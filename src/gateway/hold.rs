@@ -61,7 +61,7 @@ pub enum Purpose {
 
 /// As [`hold`], for either purpose.
 pub async fn begin(context: &Arc<Context>, asked: Asked, to: To, call: HeldCall, how: How, purpose: Purpose) -> Reply {
-    if call.state.is_terminal() {
+    if call.state.is_terminal() || !call.genuine {
         return Reply::message(ended(context, &to, &call, asked.at).await);
     }
     let (frames, receiver) = mpsc::channel(QUEUE);

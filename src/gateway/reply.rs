@@ -95,6 +95,9 @@ impl To {
 
     /// The call goes on without its caller's waiting.
     pub fn open(&self, call: &HeldCall) -> String {
+        if !call.genuine {
+            return self.changed(call);
+        }
         let (id, tool) = (call.submission.id, call.submission.tool.as_str());
         let again = format!(
             "To get its result call {} again with exactly the same arguments, or call placet_wait with \
@@ -119,6 +122,13 @@ impl To {
         self.result(&text, &Facts { id: Some(id), state: call.state.name(), authorization, ..Facts::default() })
     }
 
+    /// What is stored of the call is not what Placet wrote, so nothing of it is told on.
+    fn changed(&self, call: &HeldCall) -> String {
+        let text = "Nobody can say here what became of this call: what Placet has stored of it was changed from \
+                    outside. Do not repeat it; ask the person you work for. Whoever runs Placet was told.";
+        self.result(text, &Facts { id: Some(call.submission.id), state: "unknown", ..Facts::default() })
+    }
+
     /// Nobody knows at the moment where a call stands.
     pub fn unreadable(&self) -> String {
         let message = "Placet cannot read where this call stands at the moment. It does not run twice: ask again in a \
@@ -138,6 +148,9 @@ impl To {
 
     /// The call has ended. `asked_at` is when this request came: a call that had ended before is marked so.
     pub fn ended(&self, call: &HeldCall, asked_at: Millis) -> String {
+        if !call.genuine {
+            return self.changed(call);
+        }
         let before = call.changed_at < asked_at;
         let unavailable = Some(Remediation::Unavailable);
         let (text, authorization) = match &call.state {

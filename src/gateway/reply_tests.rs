@@ -64,6 +64,8 @@ fn call(state: CallState) -> HeldCall {
         approval_mac: None,
         finding: None,
         redacted_at: None,
+        entry: 1,
+        genuine: true,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::token::{Kind, Token};
 use super::{Agent, Identity, IdentityError};
 use crate::call::{AgentId, AgentName, Email, UpstreamName};
-use crate::store::{NewAgent, StoreError};
+use crate::store::{Changed, NewAgent, StoreError};
 
 /// A new agent with its token, for the one who adds it.
 #[derive(Clone, Debug)]
@@ -39,10 +39,15 @@ impl Identity {
     /// The agent that presents this token; `None` for anything that is not a live agent's.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database does not answer, or the agent's row was changed behind Placet's back.
     pub async fn agent_by_token(&self, presented: &str) -> Result<Option<Agent>, StoreError> {
         let Some(token) = Token::parse(Kind::Agent, presented) else { return Ok(None) };
-        Ok(self.store.agent_by_token(token.hash()).await?.filter(|agent| agent.revoked_at.is_none()))
+        let Some(agent) = self.store.agent_by_token(token.hash()).await? else { return Ok(None) };
+        if !agent.genuine {
+            self.store.alarm(Changed::Agent(agent.id, agent.name)).await;
+            return Err(StoreError::Changed("record of this agent"));
+        }
+        Ok(Some(agent).filter(|agent| agent.revoked_at.is_none()))
     }
 
     /// All agents, the revoked ones last.

@@ -10,7 +10,7 @@ use super::throttle::Source;
 use super::token::{Kind, Token};
 use super::{Identity, IdentityError, Reviewer, Roles, Session, password, sign_in};
 use crate::call::{Email, GroupName, Millis, ReviewerId};
-use crate::store::{ApiToken, NewApiToken, NewLink, NewReviewer, StoreError};
+use crate::store::{ApiToken, Changed, NewApiToken, NewLink, NewReviewer, StoreError};
 
 /// What an account is made of.
 #[derive(Clone, Debug)]
@@ -179,13 +179,19 @@ impl Identity {
             self.throttle().succeeded(account, source, self.clock.now());
         }
         let phc = self.hasher.hash(new).await?;
-        self.store.password_set(person.id, phc, Some(session.id.clone())).await?;
+        if !self.store.password_set(person.id, phc, Some(session.id.clone())).await? {
+            return Err(IdentityError::NoReviewer(person.email.clone()));
+        }
         self.tell_ended();
         Ok(())
     }
 
     async fn live(&self, email: Email) -> Result<Reviewer, IdentityError> {
         let found = self.store.reviewer_by_email(&email).await?;
+        if let Some((person, _)) = found.as_ref().filter(|(person, _)| !person.genuine) {
+            self.store.alarm(Changed::Reviewer(person.id)).await;
+            return Err(StoreError::Changed("account of this address").into());
+        }
         let live = found.map(|(person, _)| person).filter(|person| person.disabled_at.is_none());
         live.ok_or(IdentityError::NoReviewer(email))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::token::{Kind, Token};
 use super::{ApiToken, Identity, Reviewer, SessionRow, csrf};
 use crate::call::{Millis, ReviewerId};
-use crate::store::StoreError;
+use crate::store::{Changed, StoreError};
 
 /// "Last used" is written at most this often: it is for people to read.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ impl Identity {
     /// The session that a cookie stands for; notes that it was used.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database does not answer, or a row was changed behind Placet's back.
     pub async fn session(&self, cookie: &str) -> Result<SessionState, StoreError> {
         let state = self.look_up(cookie).await?;
         if let (SessionState::Live(session), Some(row)) = &state
@@ -75,6 +75,11 @@ impl Identity {
         let Some((row, reviewer)) = self.store.session_by_token(token.hash()).await? else {
             return Ok((SessionState::None, None));
         };
+        self.must_be_genuine(&reviewer).await?;
+        if !row.genuine {
+            self.store.alarm(Changed::Session(row.id, row.reviewer)).await;
+            return Err(StoreError::Changed("session"));
+        }
         if reviewer.disabled_at.is_some() {
             return Ok((SessionState::Disabled, None));
         }
@@ -84,6 +89,14 @@ impl Identity {
         let (id, expires_at) = (row.id.clone(), row.expires_at);
         let session = Session { id, reviewer, csrf: csrf::token(&token), expires_at };
         Ok((SessionState::Live(Box::new(session)), Some(row)))
+    }
+
+    async fn must_be_genuine(&self, reviewer: &Reviewer) -> Result<(), StoreError> {
+        if reviewer.genuine {
+            return Ok(());
+        }
+        self.store.alarm(Changed::Reviewer(reviewer.id)).await;
+        Err(StoreError::Changed("account"))
     }
 
     fn lasts(&self, row: &SessionRow) -> bool {
@@ -126,7 +139,7 @@ impl Identity {
     /// What a bearer token of the API allows; `None` for one that is not live, or whose account is disabled.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database does not answer, or a row was changed behind Placet's back.
     pub async fn api_token(&self, presented: &str) -> Result<Option<ApiAccess>, StoreError> {
         let Some(access) = self.peek_api_token(presented).await? else { return Ok(None) };
         let (row, access) = access;
@@ -143,6 +156,11 @@ impl Identity {
     pub async fn peek_api_token(&self, presented: &str) -> Result<Option<(ApiToken, ApiAccess)>, StoreError> {
         let Some(token) = Token::parse(Kind::Api, presented) else { return Ok(None) };
         let Some((row, reviewer)) = self.store.api_token_by_hash(token.hash()).await? else { return Ok(None) };
+        self.must_be_genuine(&reviewer).await?;
+        if !row.genuine {
+            self.store.alarm(Changed::Token(row.id, row.reviewer)).await;
+            return Err(StoreError::Changed("API token"));
+        }
         let live = row.ended_at.is_none() && self.clock.now() < row.expires_at && reviewer.disabled_at.is_none();
         let access = ApiAccess { token: row.id.clone(), reviewer, may_decide: row.may_decide };
         Ok(live.then_some((row, access)))

@@ -10,7 +10,7 @@ use super::throttle::Source;
 use super::token::{Kind, Token};
 use super::{Identity, Reviewer};
 use crate::call::{Digest, Email};
-use crate::store::{LinkUse, NewSession, StoreError};
+use crate::store::{Changed, LinkUse, NewSession, StoreError};
 
 /// Somebody who has just signed in.
 #[derive(Clone, Debug)]
@@ -83,6 +83,11 @@ impl Identity {
         let (person, stored) = found.map_or((None, None), |(person, stored)| (Some(person), stored));
         let right = self.hasher.verify(password, stored.clone()).await?;
         let id = person.as_ref().map(|person| person.id);
+        // Told only to who knows the password: everybody else hears what a stranger hears.
+        if let Some(person) = person.as_ref().filter(|person| right && !person.genuine) {
+            self.store.alarm(Changed::Reviewer(person.id)).await;
+            return Err(StoreError::Changed("account").into());
+        }
         let Some(reviewer) = person.filter(|person| right && person.disabled_at.is_none()) else {
             self.store.session_refused(id, if right { "disabled" } else { "wrong password" }).await?;
             return Err(SignInError::Wrong);
@@ -131,6 +136,10 @@ impl Identity {
             }
             LinkUse::WrongCode { left } => Err(LinkError::WrongCode(left)),
             LinkUse::Dead => Err(LinkError::Dead),
+            LinkUse::Changed(of) => {
+                self.store.alarm(Changed::Link(of)).await;
+                Err(StoreError::Changed("sign-in link or its account").into())
+            }
         }
     }
 

@@ -40,14 +40,8 @@ impl Waiting {
     }
 }
 
-/// `due`, unless it lies further ahead than `most`: then the clock was set back since, and waiting until it has caught
-/// up could take days.
-pub(super) fn by_this_clock(due: Millis, now: Millis, most: Duration) -> Millis {
-    if due > now.after(most) { now } else { due }
-}
-
 /// The longest wait between two attempts.
-pub(super) const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How long after the `attempts`-th attempt (from 1) the next one is made.
 pub(super) fn backoff(attempts: u32) -> Duration {
@@ -88,12 +82,6 @@ mod tests {
             let due = due(first, first + span, before.map(|b| first - b));
             prop_assert!(due <= first + 50 && due >= first + 5.min(span));
         }
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_delays_nothing() {
-        assert_eq!(by_this_clock(at(100), at(60), GATHER), at(100));
-        assert_eq!(by_this_clock(at(86_400), at(60), GATHER), at(60));
     }
 
     #[test]

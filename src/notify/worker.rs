@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::email::{Composed, Mailer, SendError, Why};
 use super::facts;
 use super::message::{CallMail, Headline, Links, write};
-use super::schedule::{GATHER, GIVE_UP, LEASE, LONGEST, Waiting, backoff, by_this_clock};
+use super::schedule::{GIVE_UP, LEASE, Waiting, backoff};
 use crate::call::{Digest, Email, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
 use crate::store::{ClaimedMail, MailGroup, Notice, Person, Settled, Store, StoreError};
@@ -198,7 +198,7 @@ impl Worker {
         for group in groups {
             // Asked anew each time: handing a mail over takes time, and may close the way for the rest.
             let now = self.clock.now();
-            let due = due(&group, now).max(by_this_clock(self.closed_until, now, CLOSED));
+            let due = due(&group).max(self.closed_until);
             if due > now {
                 next = Some(next.map_or(due, |next| next.min(due)));
                 continue;
@@ -379,11 +379,11 @@ fn for_good(claimed: &ClaimedMail, of: usize, to: ReviewerId, why: &Why) -> Sett
     Settled::Failed { why: why.full.clone(), plain: why.plain.clone() }
 }
 
-fn due(group: &MailGroup, now: Millis) -> Millis {
+fn due(group: &MailGroup) -> Millis {
     let MailGroup { first, latest, last_mail, .. } = *group;
     match group.message {
-        Some(_) => by_this_clock(group.due, now, LONGEST),
-        None => by_this_clock(Waiting { first, latest, last_mail }.due(), now, GATHER),
+        Some(_) => group.due,
+        None => Waiting { first, latest, last_mail }.due(),
     }
 }
 

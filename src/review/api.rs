@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Review;
 use super::arguments;
+use super::call::CHANGED;
 use super::decide::{Asked, Refused};
 use super::describe::{line, severity};
 use super::failure::{Answer, Failure};
@@ -155,7 +156,7 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         .map(|trick| json!({ "kind": trick.kind.as_str(), "where": trick.where_, "shown": trick.shown }))
         .collect();
     let pending = held.state.is_pending();
-    json!({
+    let mut value = json!({
         "id": submission.id,
         "state": held.state.name(),
         "disposition": held.state.disposition().map(call::Disposition::as_str),
@@ -189,11 +190,15 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "new_access": [],
         "tricks": tricks,
         "baseline": baseline(held, kept, reveal),
-        "approvable": pending && read.blocked.is_none(),
-        "blocked_by": read.blocked.filter(|_| pending),
+        "approvable": pending && held.genuine && read.blocked.is_none(),
+        "blocked_by": (!held.genuine).then(|| CHANGED.to_owned()).or(read.blocked).filter(|_| pending),
         "restored_as_of": held.as_of.map(iso),
         "outcome": outcome(held, kept, reveal),
-    })
+    });
+    if !held.genuine {
+        value["alarm"] = CHANGED.into();
+    }
+    value
 }
 
 fn iso(at: Millis) -> String {

@@ -76,6 +76,9 @@ pub async fn back(Path(id): Path<String>) -> Result<Redirect, Failure> {
     Ok(Redirect::to(&format!("/calls/{id}")))
 }
 
+/// Why nobody decides a call whose row is not as Placet wrote it.
+pub(super) const CHANGED: &str = "What is stored of this call was changed behind Placet's back.";
+
 impl Review {
     /// The call if this person may read it; one that is not for them is not there.
     ///
@@ -148,6 +151,7 @@ impl Review {
             timeline: self.timeline(&entries, &names(&everybody)),
             outcome: self.outcome(held, kept, shown.reveal),
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
+            changed: !held.genuine,
         })
     }
 
@@ -164,7 +168,7 @@ impl Review {
                 at: self.time(vote.at),
             }),
             (Err(Ineligible::Owner), _) => Some(Barred::Owner),
-            (Err(Ineligible::NotAReviewer | Ineligible::Disabled), _) => Some(Barred::Auditor),
+            (Err(Ineligible::NotAReviewer | Ineligible::Disabled | Ineligible::Changed), _) => Some(Barred::Auditor),
             (Err(Ineligible::OtherGroup), _) => {
                 let groups = requirement.reviewers.iter().map(|group| Text::new(group.as_str())).collect();
                 Some(Barred::NotReviewer { groups })
@@ -175,7 +179,7 @@ impl Review {
             require_reason: requirement.require_reason,
             prepared: shown.prepared,
             barred,
-            blocked,
+            blocked: if held.genuine { blocked } else { Some(CHANGED.to_owned()) },
             error: shown.error,
             reason: shown.reason,
         }

@@ -1,5 +1,7 @@
 //! What surrounds every page.
 
+use std::time::Duration;
+
 use axum::response::{Html, IntoResponse as _, Response};
 
 use super::Review;
@@ -9,12 +11,26 @@ use super::view::{Banner, Chrome, Nav, Person, Text, Time};
 use crate::call::Millis;
 use crate::identity::Session;
 
+/// How long every page tells of an alarm.
+const ALARMS: Duration = Duration::from_secs(7 * 86_400);
+
+/// Placet's time is told to differ from the machine's clock beyond this.
+const ASKEW: Duration = Duration::from_secs(60);
+
 /// A rendered page as an answer.
 ///
 /// # Errors
 /// The template failed.
 pub fn html(page: &impl askama::Template) -> Result<Response, Failure> {
     Ok(Html(page.render()?).into_response())
+}
+
+/// A length of time in words.
+fn span(span: Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds < 7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
 }
 
 impl Review {
@@ -39,6 +55,14 @@ impl Review {
         let reviewer = &session.reviewer;
         let pending = self.0.store.pending_within(&sight(reviewer)).await?;
         let mut banners = self.0.overview.banners(self.0.clock.now()).await;
+        let now = self.0.clock.now();
+        if let Some(alarms) = self.0.store.alarms_since(now.before(ALARMS)).await? {
+            banners.insert(0, Banner::Alarms { count: alarms.count, latest: self.time(alarms.latest) });
+        }
+        let ahead = self.0.store.clock_ahead();
+        if ahead > ASKEW {
+            banners.push(Banner::ClockSetBack { ahead: span(ahead) });
+        }
         if self.0.approvals.settings().self_approval {
             banners.push(Banner::SelfApproval);
         }

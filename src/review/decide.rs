@@ -9,8 +9,8 @@ use super::arguments;
 use super::call::Shown;
 use super::failure::{Answer, Failure};
 use super::session::SignedForm;
+use super::view::Text;
 use super::view::error::Problem;
-use super::view::{self, Text};
 use crate::approvals::{Channel, DecideError, Decision};
 use crate::call::{Digest, HeldCall, ReviewerId, Verdict};
 use crate::explain::tree::Reveal;
@@ -99,11 +99,7 @@ impl Review {
             }
             DecideError::StaleDigest => refuse(stale()),
             DecideError::NotPending(now) => refuse(Self::decided(&now, asked.reason)),
-            DecideError::TooLate => refuse(Problem::Decided {
-                call: id.to_string(),
-                state: view::State::Expired,
-                reason: Text::new(asked.reason),
-            }),
+            DecideError::TooLate => refuse(Problem::TooLate { call: id.to_string(), reason: Text::new(asked.reason) }),
             error @ DecideError::Tampered => {
                 Refused::Final(Failure::request(StatusCode::CONFLICT, &sentence(&error.to_string())))
             }

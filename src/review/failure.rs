@@ -88,6 +88,11 @@ impl From<Problem> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Changed(_) = error {
+            let text = error.to_string();
+            let first = text.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+            return Self::forbidden(&format!("{first}{}.", &text[first.len()..]));
+        }
         let status = match error {
             StoreError::NotWritten(_) | StoreError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -121,6 +121,7 @@ fn problem_document(failure: Failure, id: &str) -> Response {
         Problem::ForeignForm => "The request comes from another origin.".into(),
         Problem::NotFound => "There is nothing at this address, or it is not for this token to see.".into(),
         Problem::Decided { state, .. } => format!("The call is {} already; the verdict was not counted.", state.slug()),
+        Problem::TooLate { .. } => "The call's deadline has passed; the verdict was not counted.".into(),
         Problem::Stale { .. } => "The digest is not the call's; read the call again before you decide.".into(),
         Problem::TooLarge => format!("The body is longer than {} bytes.", super::LONGEST_BODY),
         Problem::TooMany { wait } => format!("Wait {wait}, then try again."),

@@ -94,7 +94,7 @@ impl Review {
             Ok(()) => None,
             Err(Ineligible::Owner) => Some("your agent"),
             Err(Ineligible::OtherGroup) => Some("other group"),
-            Err(Ineligible::NotAReviewer | Ineligible::Disabled) => Some("read only"),
+            Err(Ineligible::NotAReviewer | Ineligible::Disabled | Ineligible::Changed) => Some("read only"),
         };
         QueueItem {
             id: submission.id.to_string(),

@@ -40,5 +40,6 @@ fn person(reviewer: &Reviewer) -> Person {
         groups: reviewer.groups.clone(),
         reviews: reviewer.roles.reviewer,
         disabled: reviewer.disabled_at.is_some(),
+        genuine: reviewer.genuine,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::batch::{Change, Hold};
-use super::people::Person;
+use super::people::{AgentStands, Person};
 use super::{Store, StoreError};
 use crate::audit::Entry;
 use crate::call::salted::{Salt, context_digest};
@@ -54,8 +54,8 @@ pub struct Scene<'a> {
     pub now: Millis,
     /// Who asks for the step and who voted before, as far as they have an account.
     pub people: &'a BTreeMap<ReviewerId, Person>,
-    /// The agent is known and not revoked.
-    pub agent_is_active: bool,
+    /// What the agent is worth now.
+    pub agent: AgentStands,
 }
 
 /// One step of one call, with everything that is committed together with it.
@@ -159,8 +159,9 @@ impl Store {
     pub async fn set_told_to_return(&self, id: CallId) -> Result<(), StoreError> {
         self.write("set_told_to_return", move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE calls SET told_to_return = 1, caller_gone = 0 WHERE id = $1";
-                sqlx::query(sql).bind(id.to_string()).execute(tx.connection()).await?;
+                let told = tx.trust().seal.told(id);
+                let sql = "UPDATE calls SET told_to_return = 1, told_mac = $2, caller_gone = 0 WHERE id = $1";
+                sqlx::query(sql).bind(id.to_string()).bind(told.to_string()).execute(tx.connection()).await?;
                 Ok(())
             })
         })

@@ -1,10 +1,11 @@
 //! Reading calls: one, a page of many, what is due.
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use super::row::{self, select_calls};
 use super::visible::visible;
-use super::{Sight, Store, StoreError};
+use super::{Changed, Sight, Store, StoreError};
 use crate::call::{CallId, HeldCall, Millis};
 
 /// Which calls to read; a field that is `None` does not filter.
@@ -93,13 +94,17 @@ pub struct CallPage {
 }
 
 impl Store {
-    /// One call.
+    /// One call. One that was changed behind Placet's back raises an alarm.
     ///
     /// # Errors
     /// The database does not answer, or the row is damaged.
     pub async fn call(&self, id: CallId) -> Result<Option<HeldCall>, StoreError> {
         let row = sqlx::query(row::SELECT_ONE).bind(id.to_string()).fetch_optional(self.readers()).await?;
-        row.as_ref().map(row::held_call).transpose()
+        let call = row.as_ref().map(|row| row::whole_call(row, &self.trust())).transpose()?;
+        if let Some(forged) = call.as_ref().filter(|call| !call.genuine) {
+            self.alarm(Changed::Call(forged.submission.id)).await;
+        }
+        Ok(call)
     }
 
     /// A page of calls by filter.
@@ -119,7 +124,7 @@ impl Store {
             .bind(filter.text.map(|text| text.to_ascii_lowercase()))
             .fetch_all(self.readers())
             .await?;
-        let mut calls: Vec<HeldCall> = rows.iter().map(row::held_call).collect::<Result<_, _>>()?;
+        let mut calls = self.listed(&rows).await?;
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
         let next = calls.last().filter(|_| more).map(|call| call.submission.id);
@@ -161,6 +166,16 @@ impl Store {
     /// The database does not answer, or a row is damaged.
     pub async fn unfinished(&self) -> Result<Vec<HeldCall>, StoreError> {
         let rows = sqlx::query(UNFINISHED).fetch_all(self.readers()).await?;
-        rows.iter().map(row::held_call).collect()
+        self.listed(&rows).await
+    }
+
+    /// The calls of these rows. Each that was changed behind Placet's back raises an alarm.
+    pub(super) async fn listed(&self, rows: &[SqliteRow]) -> Result<Vec<HeldCall>, StoreError> {
+        let trust = self.trust();
+        let calls: Vec<_> = rows.iter().map(|row| row::held_call(row, &trust)).collect::<Result<_, _>>()?;
+        for forged in calls.iter().filter(|call| !call.genuine) {
+            self.alarm(Changed::Call(forged.submission.id)).await;
+        }
+        Ok(calls)
     }
 }

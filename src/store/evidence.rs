@@ -87,7 +87,7 @@ fn call_row(row: &SqliteRow) -> Result<CallRow, StoreError> {
     let moment = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(Millis));
     Ok(CallRow {
         id: row.try_get("id")?,
-        call: row::held_call(row).map_err(|error| error.to_string()),
+        call: row::unjudged_call(row).map_err(|error| error.to_string()),
         approved_at: moment("approved_at")?,
         approved_by: row.try_get("approved_by")?,
         usable_until: moment("usable_until")?,

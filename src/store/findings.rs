@@ -67,13 +67,16 @@ impl Store {
             return Ok(Unfound { calls: Vec::new(), total });
         }
         let rows = sqlx::query(OLDEST).bind(groups).bind(i64::from(most)).fetch_all(self.readers()).await?;
-        Ok(Unfound { calls: rows.iter().map(row::held_call).collect::<Result<_, _>>()?, total })
+        let trust = self.trust();
+        let calls = rows.iter().map(|row| row::held_call(row, &trust)).collect::<Result<_, _>>()?;
+        Ok(Unfound { calls, total })
     }
 }
 
 async fn load(tx: &mut Tx<'_>, id: CallId) -> Result<Option<HeldCall>, StoreError> {
     let row = sqlx::query(row::SELECT_ONE).bind(id.to_string()).fetch_optional(tx.connection()).await?;
-    row.as_ref().map(row::held_call).transpose()
+    let trust = tx.trust();
+    row.as_ref().map(|row| row::held_call(row, &trust)).transpose()
 }
 
 async fn record<R: Send + 'static>(
@@ -83,8 +86,10 @@ async fn record<R: Send + 'static>(
     judge: impl FnOnce(&FindingScene<'_>) -> Result<(StoredFinding, Entry), R>,
 ) -> Result<Option<Result<HeldCall, R>>, StoreError> {
     let Some(call) = load(tx, id).await? else { return Ok(None) };
-    let query = sqlx::query(people::SELECT).bind(serde_json::to_string(&[by])?);
-    let person = query.fetch_optional(tx.connection()).await?.as_ref().map(people::person).transpose()?;
+    let trust = tx.trust();
+    let query = sqlx::query(people::select()).bind(serde_json::to_string(&[by])?);
+    let row = query.fetch_optional(tx.connection()).await?;
+    let person = row.as_ref().map(|row| people::person(row, &trust)).transpose()?;
     let scene = FindingScene { call: &call, now: tx.now(), person: person.as_ref() };
     let (stored, entry) = match judge(&scene) {
         Ok(found) => found,

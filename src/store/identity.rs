@@ -36,8 +36,10 @@ pub struct Agent {
     pub upstreams: Vec<UpstreamName>,
     /// When it was added.
     pub created_at: Millis,
-    /// When its token stopped to work.
+    /// When its token stopped to work; always so where the row is not genuine.
     pub revoked_at: Option<Millis>,
+    /// The row is as Placet wrote it last.
+    pub genuine: bool,
 }
 
 impl Agent {
@@ -87,8 +89,10 @@ pub struct Reviewer {
     pub roles: Roles,
     /// Whose calls the person reviews.
     pub groups: BTreeSet<GroupName>,
-    /// When the account was disabled.
+    /// When the account was disabled; always so where the row is not genuine.
     pub disabled_at: Option<Millis>,
+    /// The row is as Placet wrote it last.
+    pub genuine: bool,
 }
 
 /// Reads a column that holds something with a text form.

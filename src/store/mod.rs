@@ -5,6 +5,7 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod alarm;
 mod anchors;
 mod backup;
 mod batch;
@@ -14,6 +15,7 @@ mod checkpoints;
 mod evidence;
 mod findings;
 mod identity;
+mod keys;
 mod log;
 mod open;
 mod outbox;
@@ -24,7 +26,9 @@ mod receipt;
 mod restored;
 mod retention;
 mod row;
+mod sealed;
 mod snapshot;
+mod time;
 mod tree;
 mod visible;
 mod writer;
@@ -36,6 +40,7 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
+pub use alarm::{Alarms, Changed};
 pub use anchors::{AnchorPlace, AnchorState};
 pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
@@ -48,7 +53,7 @@ pub use identity::{
 };
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
-pub use people::Person;
+pub use people::{AgentStands, Person};
 pub use receipt::Receipted;
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use snapshot::{ExportFilter, Snapshot};
@@ -58,6 +63,7 @@ pub use writer::Tx;
 use crate::call::{CallId, Millis};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
+use crate::seal::Seal;
 
 /// What went wrong with the database, in words for an operator.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,12 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A row that gives somebody a right is not as Placet wrote it.
+    #[error(
+        "the stored {0} was changed behind Placet's back, so it counts for nothing; tell whoever runs this service: \
+         the audit log has the alarm"
+    )]
+    Changed(&'static str),
     /// There is no call of this id.
     #[error("there is no call {0}")]
     NoSuchCall(CallId),
@@ -119,6 +131,8 @@ pub struct Store {
     readers: SqlitePool,
     clock: Clock,
     folder: Arc<Path>,
+    seal: Seal,
+    raised: Arc<alarm::Raised>,
 }
 
 impl Store {
@@ -127,11 +141,35 @@ impl Store {
     /// # Errors
     /// The folder is in use, cannot be written, or holds a database of a newer version.
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
-        let opened = open::open(folder).await?;
+        let mut opened = open::open(folder).await?;
+        time::resume(&mut opened.connection, &clock, opened.head.at).await?;
+        let keys::Keys { seal, sealed, marked } = match keys::open(&mut opened, folder).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                // A child process that is being started may hold a copy of the lock's file: closing ours is not enough.
+                let _ = opened.lock.unlock();
+                return Err(error);
+            }
+        };
         let tree = Arc::new(tree::Growing::new(opened.frontier));
-        let writer =
-            writer::start(opened.connection, opened.lock, opened.head, Arc::clone(&tree), clock.clone(), tasks);
-        Ok(Self { writer, tree, readers: opened.readers, clock, folder: folder.into() })
+        let parts = writer::Parts {
+            connection: opened.connection,
+            head: opened.head,
+            tree: Arc::clone(&tree),
+            seal: seal.clone(),
+        };
+        let writer = writer::start(parts, opened.lock, clock.clone(), tasks);
+        if let Some(entry) = sealed {
+            writer.append(entry).await?;
+        }
+        if !marked {
+            seal.mark(folder).map_err(|error| StoreError::Folder {
+                path: folder.to_owned(),
+                problem: format!("has a seal.key that cannot be written again: {error}"),
+            })?;
+        }
+        let (readers, folder) = (opened.readers, folder.into());
+        Ok(Self { writer, tree, readers, clock, folder, seal, raised: Arc::default() })
     }
 
     /// The data folder.
@@ -160,6 +198,11 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// What the seals of committed rows are judged with.
+    fn trust(&self) -> sealed::Trust {
+        sealed::Trust::committed(&self.seal)
     }
 
     /// The read-only pool.

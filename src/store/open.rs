@@ -148,6 +148,7 @@ fn migrations() -> Vec<Migration> {
         (6, "checkpoints", include_str!("../../migrations/0006_checkpoints.sql")),
         (7, "redaction", include_str!("../../migrations/0007_redaction.sql")),
         (8, "restored", include_str!("../../migrations/0008_restored.sql")),
+        (9, "seals", include_str!("../../migrations/0009_seals.sql")),
         (10, "findings", include_str!("../../migrations/0010_findings.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
     ];

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::alarm::Changed;
+use super::sealed::{AGENTS, REVIEWERS, Trust};
 use super::{Store, StoreError};
 use crate::call::{Email, GroupName, ReviewerId};
 
@@ -21,13 +23,27 @@ pub struct Person {
     pub reviews: bool,
     /// Whether the account is disabled.
     pub disabled: bool,
+    /// The row is as Placet wrote it last. Otherwise nothing else of this counts.
+    pub genuine: bool,
+}
+
+/// What an agent is worth at the moment of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentStands {
+    /// It may ask.
+    Active,
+    /// It was revoked, or never added.
+    Revoked,
+    /// Its row was changed behind Placet's back.
+    Changed,
 }
 
 /// Everybody who has an account under one of the ids in a JSON list.
-pub(super) const SELECT: &str = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
-                                 WHERE id IN (SELECT value FROM json_each($1))";
+pub(super) fn select() -> sqlx::AssertSqlSafe<String> {
+    REVIEWERS.select("WHERE t.id IN (SELECT value FROM json_each($1))")
+}
 
-pub(super) fn person(row: &SqliteRow) -> Result<Person, StoreError> {
+pub(super) fn person(row: &SqliteRow, trust: &Trust) -> Result<Person, StoreError> {
     let text: String = row.try_get("id")?;
     let bad = |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
     let groups: String = row.try_get("groups")?;
@@ -40,22 +56,39 @@ pub(super) fn person(row: &SqliteRow) -> Result<Person, StoreError> {
         groups: serde_json::from_str(&groups).map_err(|e| bad("groups", e.to_string()))?,
         reviews: row.try_get("is_reviewer")?,
         disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
+        genuine: REVIEWERS.is_genuine(row, trust)?,
     })
 }
 
 impl Store {
-    /// Everybody who may be mailed: accounts that are not disabled. A damaged row is logged and left out, so that it
-    /// keeps nobody else from being told.
+    /// Everybody who may be mailed: accounts that are not disabled. A row that is damaged, or was changed behind Placet's
+    /// back, is logged and left out, so that it keeps nobody else from being told.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn people_enabled(&self) -> Result<Vec<Person>, StoreError> {
-        let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
-                   WHERE disabled_at IS NULL ORDER BY id";
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let query = sqlx::query(REVIEWERS.select("WHERE t.disabled_at IS NULL ORDER BY t.id"));
+        let rows = query.fetch_all(self.readers()).await?;
+        let trust = self.trust();
         let readable = |person: Result<Person, StoreError>| {
             person.inspect_err(|error| tracing::error!(%error, "a reviewer cannot be mailed")).ok()
         };
-        Ok(rows.iter().map(person).filter_map(readable).collect())
+        let people: Vec<_> = rows.iter().map(|row| person(row, &trust)).filter_map(readable).collect();
+        for forged in people.iter().filter(|person| !person.genuine) {
+            self.alarm(Changed::Reviewer(forged.id)).await;
+        }
+        Ok(people.into_iter().filter(|person| person.genuine).collect())
     }
+}
+
+/// What the agent is worth whose row stands in a call's, under names that begin with `prefix`.
+pub(super) fn agent_stands(prefix: &str, row: &SqliteRow, trust: &Trust) -> Result<AgentStands, StoreError> {
+    if row.try_get::<Option<String>, _>(format!("{prefix}id").as_str())?.is_none() {
+        return Ok(AgentStands::Revoked);
+    }
+    if !AGENTS.is_genuine_as(prefix, row, trust)? {
+        return Ok(AgentStands::Changed);
+    }
+    let revoked: Option<i64> = row.try_get(format!("{prefix}revoked_at").as_str())?;
+    Ok(if revoked.is_some() { AgentStands::Revoked } else { AgentStands::Active })
 }

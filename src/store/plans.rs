@@ -14,7 +14,7 @@ async fn plan(store: &Store, sql: &str) -> Vec<String> {
 
 async fn empty() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), Clock::System, &Tasks::default()).await.unwrap();
+    let store = Store::open(folder.path(), Clock::system(), &Tasks::default()).await.unwrap();
     (folder, store)
 }
 

@@ -2,14 +2,16 @@
 
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
+use super::sealed::Trust;
 use crate::call::salted::Salt;
 use crate::call::{
     Answer, Approver, CallState, Caller, Digest, Email, Finding, HeldCall, Millis, Requirement, ReviewerId,
     StoredFinding, StoredVote, Submission, Verdict, Vote,
 };
+use crate::seal::{Seal, Standing};
 
 /// Every column of a call, its parameters, votes and answer, in one row, after further columns if there are any; what
 /// follows chooses the rows.
@@ -23,6 +25,12 @@ macro_rules! select_calls {
             $more,
             "c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
             "a.salt AS answer_salt, a.recorded_at AS answered_at, ",
+            "a.mac AS answer_mac, ",
+            "EXISTS (SELECT 1 FROM entries e WHERE e.seq = c.entry AND e.call_id = c.id) AS logged, ",
+            "EXISTS (SELECT 1 FROM entries e WHERE e.call_id = c.id AND e.seq > c.entry AND e.kind IN (",
+            "'call.held', 'call.voted', 'call.approved', 'call.rejected', 'call.escalated', 'call.expired', ",
+            "'call.cancelled', 'call.lapsed', 'call.released', 'call.executed', 'call.tool_error', 'call.not_sent', ",
+            "'call.outcome_unknown', 'call.revoked', 'alarm.call_tampered')) AS overtaken, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
             "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes, ",
             "(SELECT json_array(f.ran, f.reviewer_id, f.email, f.at, f.reason, f.mac) FROM findings f ",
@@ -175,7 +183,8 @@ impl Redactable {
     };
 }
 
-pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
+/// A call as its row has it, believed or not: for who judges it by the log, without the key.
+pub(super) fn unjudged_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
     let id: String = row.try_get("id")?;
     let reader = Reader { row, id };
     let votes = reader.votes()?;
@@ -214,16 +223,14 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         state,
         votes,
         expires_at: Millis(reader.number("expires_at")?),
-        told_to_return: reader.number("told_to_return")? != 0,
+        told_to_return: false,
         caller_gone: reader.number("caller_gone")? != 0,
         context: context.map_err(|_: serde_json::Error| reader.bad("context", &"it is no list of reads"))?,
         context_salt: reader.salt("context_salt")?,
-        answer: match (reader.optional("answer_kind")?.as_deref(), reader.optional("answer")?) {
-            (Some("result"), Some(body)) => Some(Answer::Result(body)),
-            (Some(_), Some(body)) => Some(Answer::Error(body)),
-            _ => None,
-        },
+        answer: answer(row)?,
         answer_salt: reader.salt("answer_salt")?,
+        entry: row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default(),
+        genuine: false,
         changed_at: Millis(reader.number("changed_at")?),
         as_of: row.try_get::<Option<i64>, _>("as_of").map_err(|e| reader.bad("as_of", &e))?.map(Millis),
         held_mac: reader.parsed_if("held_mac")?,
@@ -231,6 +238,90 @@ pub(super) fn held_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         finding: reader.finding()?,
         redacted_at: redacted_at.map(Millis),
     })
+}
+
+/// A call as its row has it. Whether the row is to be believed is [`HeldCall::genuine`].
+pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, StoreError> {
+    let mut call = unjudged_call(row)?;
+    let reader = Reader { row, id: call.submission.id.to_string() };
+    let seal = &trust.seal;
+    // Each of these is as it was written, or the row says something that nobody here said.
+    let stands = reader.parsed_if("state_mac")?.is_some_and(|mac| state_mac(seal, &call).matches(&mac));
+    let logged = reader.number("logged")? != 0 || call.entry >= trust.unwritten;
+    let told = reader.number("told_to_return")? != 0;
+    let told_here = reader.parsed_if("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
+    let answer_mac: Option<Digest> = reader.parsed_if("answer_mac")?;
+    let answered_here = call
+        .answer
+        .as_ref()
+        .is_none_or(|answer| answer_mac.is_some_and(|mac| seal.answer(call.submission.id, answer).matches(&mac)));
+    call.told_to_return = told && told_here;
+    call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here && answered_here;
+    if !answered_here {
+        call.answer = None;
+    }
+    Ok(call)
+}
+
+/// As [`held_call`], and while the call is open it is also looked at whether what was held is what stands there: that
+/// reads every byte of it.
+pub(super) fn whole_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, StoreError> {
+    let mut call = held_call(row, trust)?;
+    if !call.state.is_terminal() {
+        let as_held = trust.seal.is_as_held(&call) && call.submission.digest().matches(&call.digest);
+        call.genuine = call.genuine && as_held;
+    }
+    Ok(call)
+}
+
+/// The seal of where a call stands.
+pub(super) fn state_mac(seal: &Seal, call: &HeldCall) -> Digest {
+    seal.state(&Standing {
+        id: call.submission.id,
+        digest: &call.digest,
+        state: &call.state,
+        expires_at: call.expires_at,
+        changed_at: call.changed_at,
+        votes: &call.votes,
+        entry: call.entry,
+    })
+}
+
+/// Seals every call as it stands, with the log's last entry about its state: for a database of before there were
+/// seals, once. Who was told to come back before that is not known to have been, so those calls wait for their caller.
+pub(super) async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> Result<u64, StoreError> {
+    const ENTRY: &str = "UPDATE calls AS c SET told_to_return = 0, entry = (SELECT max(e.seq) FROM entries e
+        WHERE e.call_id = c.id AND e.kind IN ('call.held', 'call.voted', 'call.approved', 'call.rejected',
+            'call.escalated', 'call.expired', 'call.cancelled', 'call.lapsed', 'call.released', 'call.executed',
+            'call.tool_error', 'call.not_sent', 'call.outcome_unknown', 'call.revoked', 'alarm.call_tampered'))";
+    const PAGE: &str = select_calls!("WHERE c.id > $1 ORDER BY c.id LIMIT 500");
+    sqlx::query(ENTRY).execute(&mut *connection).await?;
+    let (trust, mut last, mut count) = (Trust::committed(seal), String::new(), 0);
+    loop {
+        let rows = sqlx::query(PAGE).bind(&last).fetch_all(&mut *connection).await?;
+        let Some(end) = rows.last() else { return Ok(count) };
+        last = end.try_get("id")?;
+        for row in &rows {
+            // One that cannot be read stays without a seal, and says so wherever it is asked for.
+            let Ok(call) = held_call(row, &trust) else { continue };
+            let id = call.submission.id;
+            let sql = "UPDATE calls SET state_mac = $2 WHERE id = $1";
+            let mac = state_mac(seal, &call).to_string();
+            sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
+            if let Some(answer) = answer(row)? {
+                let sql = "UPDATE call_answers SET mac = $2 WHERE call_id = $1";
+                let mac = seal.answer(id, &answer).to_string();
+                sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
+            }
+            count += 1;
+        }
+    }
+}
+
+/// The upstream's answer, while it is kept.
+fn answer(row: &SqliteRow) -> Result<Option<Answer>, sqlx::Error> {
+    let (kind, body): (Option<String>, Option<String>) = (row.try_get("answer_kind")?, row.try_get("answer")?);
+    Ok(kind.zip(body).map(|(kind, body)| if kind == "result" { Answer::Result(body) } else { Answer::Error(body) }))
 }
 
 /// The columns that a state fills, as they are written.

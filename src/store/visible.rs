@@ -118,9 +118,9 @@ impl Store {
             .bind(i64::from(offset))
             .fetch_all(self.readers())
             .await?;
-        let calls = rows.iter().map(row::held_call).collect::<Result<_, _>>()?;
+        let calls = self.listed(&rows).await?;
         let oldest = sqlx::query(OLDEST).bind(groups.as_deref()).fetch_optional(self.readers()).await?;
-        let oldest = oldest.as_ref().map(row::held_call).transpose()?;
+        let oldest = oldest.as_ref().map(|row| row::held_call(row, &self.trust())).transpose()?;
         Ok(Waiting { calls, total: self.pending_within(sight).await?, oldest })
     }
 

@@ -13,12 +13,14 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job};
+use super::sealed::Trust;
 use super::tree::Growing;
-use super::{BoxFuture, StoreError};
+use super::{BoxFuture, StoreError, time};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
-use crate::clock::Clock;
+use crate::clock::{Clock, Kept};
 use crate::lifecycle::Tasks;
+use crate::seal::Seal;
 use crate::telemetry;
 
 /// Most operations in one commit.
@@ -104,18 +106,20 @@ impl Handle {
     }
 }
 
+/// What the writer works on.
+pub(super) struct Parts {
+    pub connection: SqliteConnection,
+    pub head: Head,
+    pub tree: Arc<Growing>,
+    pub seal: Seal,
+}
+
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
-pub(super) fn start(
-    connection: SqliteConnection,
-    lock: File,
-    head: Head,
-    tree: Arc<Growing>,
-    clock: Clock,
-    tasks: &Tasks,
-) -> Handle {
+pub(super) fn start(parts: Parts, lock: File, clock: Clock, tasks: &Tasks) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, tree, clock, sure: true };
+        let Parts { connection, head, tree, seal } = parts;
+        let writer = Writer { connection, head, tree, seal, clock, kept: None, sure: true };
         writer.run(items).await;
         // A child process that is being started may hold a copy of the file: closing ours would not end the lock.
         if let Err(error) = lock.unlock() {
@@ -128,8 +132,11 @@ pub(super) fn start(
 struct Writer {
     connection: SqliteConnection,
     head: Head,
+    seal: Seal,
     tree: Arc<Growing>,
     clock: Clock,
+    /// What of the clock the database has.
+    kept: Option<Kept>,
     /// No transaction is open outside of a batch. After a failure that is not known for sure: a write without a BEGIN of
     /// its own could then be part of one that never commits.
     sure: bool,
@@ -154,7 +161,8 @@ impl Writer {
     }
 
     /// Carries out and commits what was taken from the queue. Everything of it is answered, come what may.
-    async fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, works: Vec<(&'static str, Work)>) {
+    async fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, mut works: Vec<(&'static str, Work)>) {
+        works.extend(self.keep_clock());
         let before = self.head;
         let (mut entries, mut answers) = (Vec::new(), Vec::new());
         let open = !works.is_empty() || !self.sure;
@@ -184,6 +192,25 @@ impl Writer {
             }
         }
         self.one_by_one(jobs).await;
+    }
+
+    /// The write of what the clock needs to go on after a restart, if that has changed.
+    fn keep_clock(&mut self) -> Option<(&'static str, Work)> {
+        let now = self.clock.kept()?;
+        if self.kept.as_ref().is_some_and(|kept| kept.is_like(&now)) {
+            return None;
+        }
+        self.kept = Some(now.clone());
+        let work: Work = Box::new(move |tx| {
+            Box::pin(async move {
+                let kept = time::keep(tx, &now).await;
+                if let Err(error) = &kept {
+                    tracing::error!(%error, "what the clock needs after a restart was not kept");
+                }
+                Step { keep: kept.is_ok(), answer: Box::new(|_| {}) }
+            })
+        });
+        Some(("keep_clock", work))
     }
 
     /// Each job as a batch of its own.
@@ -218,7 +245,8 @@ impl Writer {
         if open && !jobs.is_empty() {
             sqlx::query("SAVEPOINT jobs").execute(&mut self.connection).await?;
         }
-        let batch = Batch::run(&mut self.connection, &self.clock, self.head, entries, jobs).await?;
+        let trust = Trust::within(&self.seal, self.head, entries);
+        let batch = Batch::run(&mut self.connection, &self.clock, trust, self.head, entries, jobs).await?;
         let (head, leaves) = batch.write(&mut self.connection).await?;
         if open {
             sqlx::query("COMMIT").execute(&mut self.connection).await?;
@@ -269,7 +297,7 @@ impl Writer {
         sqlx::query("SAVEPOINT one").execute(&mut self.connection).await?;
         let (head, written) = (self.head, entries.len());
         let now = self.clock.now().max(self.head.at);
-        let mut tx = Tx { connection: &mut self.connection, head: &mut self.head, entries, now };
+        let mut tx = Tx { connection: &mut self.connection, head: &mut self.head, seal: &self.seal, entries, now };
         let step = work(&mut tx).await;
         answers.push(step.answer);
         if step.keep {
@@ -288,6 +316,7 @@ impl Writer {
     async fn undo(&mut self, before: Head, error: &Arc<sqlx::Error>, answers: &mut Vec<Answer>) {
         self.head = before;
         self.sure = false;
+        self.kept = None;
         telemetry::store_failed();
         tracing::error!(%error, "a batch of writes was not committed");
         // Undoes whatever is still open; if that fails too, the next BEGIN says so.
@@ -324,6 +353,7 @@ fn refuse(work: Work) -> Answer {
 pub struct Tx<'c> {
     connection: &'c mut SqliteConnection,
     head: &'c mut Head,
+    seal: &'c Seal,
     entries: &'c mut Vec<(Entry, SealedEntry)>,
     now: Millis,
 }
@@ -345,8 +375,22 @@ impl Tx<'_> {
     /// # Errors
     /// If the entry cannot be written as JSON.
     pub fn append(&mut self, entry: Entry) -> Result<(), StoreError> {
+        self.append_numbered(entry).map(drop)
+    }
+
+    /// As [`Tx::append`]; gives the entry's number, for the row that names it.
+    ///
+    /// # Errors
+    /// If the entry cannot be written as JSON.
+    pub(crate) fn append_numbered(&mut self, entry: Entry) -> Result<i64, StoreError> {
         let sealed = self.head.seal(&entry, self.now)?;
+        let seq = sealed.seq;
         self.entries.push((entry, sealed));
-        Ok(())
+        Ok(seq)
+    }
+
+    /// What seals are judged with, and made with.
+    pub(super) fn trust(&self) -> Trust {
+        Trust::within(self.seal, *self.head, self.entries)
     }
 }

@@ -6,6 +6,7 @@ mod counting;
 mod expiry;
 mod reload;
 mod retention;
+mod timekeeping;
 
 pub use anchors::{Anchoring, anchor};
 pub use checkpoint::checkpoints;
@@ -13,3 +14,4 @@ pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;
 pub use retention::retention;
+pub use timekeeping::timekeeping;

@@ -19,9 +19,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("config", &["call", "policy"]),
+    ("seal", &["call", "clock"]),
     // The core.
-    ("store", &["audit", "call", "clock", "lifecycle", "telemetry"]),
-    ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "store", "telemetry"]),
+    ("store", &["audit", "call", "clock", "lifecycle", "seal", "telemetry"]),
+    ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "seal", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
     ("anchor", &["call", "notify"]),

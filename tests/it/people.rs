@@ -46,8 +46,8 @@ fn said(folder: &Path, arguments: &str) -> String {
 /// A server that holds the folder and takes commands.
 async fn serving(folder: &Path) -> Tasks {
     let (tasks, data) = (Tasks::default(), folder.join("data"));
-    let store = Store::open(&data, Clock::System, &tasks).await.unwrap();
-    let identity = Identity::new(store.clone(), Clock::System, Entropy::System, SessionLimits::default());
+    let store = Store::open(&data, Clock::system(), &tasks).await.unwrap();
+    let identity = Identity::new(store.clone(), Clock::system(), Entropy::System, SessionLimits::default());
     let (notary, _) = Notary::open(store.clone(), &Entropy::System).await.unwrap();
     let desk = Desk { identity, store, notary: Some(notary), entropy: Entropy::System };
     control::listen(&data, desk, &tasks).unwrap();

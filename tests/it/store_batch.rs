@@ -199,8 +199,9 @@ async fn a_bad_operation_harms_no_other_in_its_batch() {
     }
 }
 
-fn step(event: Event) -> CallChange {
-    CallChange { event, entry: Entry::new("call.step"), vote: None, approval: None, answer: None, notice: None }
+fn step(scene: &Scene<'_>, event: Event) -> CallChange {
+    let entry = Entry::new("call.step").call(scene.call.submission.id);
+    CallChange { event, entry, vote: None, approval: None, answer: None, notice: None }
 }
 
 /// Every step there is, with the most awkward text that may stand in it: the call that is answered is the call that the
@@ -224,7 +225,7 @@ async fn what_is_answered_is_what_is_stored() {
                 vote: Some(stored),
                 approval: (verdict == Verdict::Approve).then_some(ApprovalProof(Digest::of(b"proof"))),
                 notice: Some("call.decided"),
-                ..step(Event::Vote { vote, quorum, usable_until })
+                ..step(scene, Event::Vote { vote, quorum, usable_until })
             })
         }
     };
@@ -233,17 +234,17 @@ async fn what_is_answered_is_what_is_stored() {
     const AT_ONCE: Duration = Duration::ZERO;
     let votes = |wait, by, verdict| -> Step { (wait, Box::new(vote(by, verdict))) };
     let plain =
-        |wait, event: fn(&Scene<'_>) -> Event| -> Step { (wait, Box::new(move |scene| Ok(step(event(scene))))) };
+        |wait, event: fn(&Scene<'_>) -> Event| -> Step { (wait, Box::new(move |scene| Ok(step(scene, event(scene))))) };
     let finish = |outcome: Outcome, answer: Option<Answer>| -> Vec<Step> {
         vec![
             votes(SOON, bench.noor, Verdict::Approve),
             votes(SOON, by, Verdict::Approve),
-            (SOON, Box::new(move |scene| Ok(step(Event::Claim { claim, at: scene.now })))),
+            (SOON, Box::new(move |scene| Ok(step(scene, Event::Claim { claim, at: scene.now })))),
             (
                 AT_ONCE,
                 Box::new(move |scene| {
                     let event = Event::Finish { claim, at: scene.now, outcome: outcome.clone() };
-                    Ok(CallChange { answer: answer.clone().map(|answer| (answer, [7; 32])), ..step(event) })
+                    Ok(CallChange { answer: answer.clone().map(|answer| (answer, [7; 32])), ..step(scene, event) })
                 }),
             ),
         ]
@@ -317,7 +318,7 @@ async fn what_changed_since_it_was_read_is_read_again() {
             let other = rusqlite::Connection::open(&file).unwrap();
             other.execute("UPDATE calls SET state = 'cancelled'", []).unwrap();
         }
-        Ok::<_, ()>(step(Event::Cancel { at: scene.now }))
+        Ok::<_, ()>(step(scene, Event::Cancel { at: scene.now }))
     };
     // In company, so that there is a batch to undo.
     let (changed, entry) = tokio::join!(

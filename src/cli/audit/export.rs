@@ -187,7 +187,7 @@ async fn write(
         }
     }
     if args.format == Format::Agentack {
-        let end = trace.end(&Clock::System.now().to_string());
+        let end = trace.end(&Clock::system().now().to_string());
         written = written.and_then(|()| out.write_all(end.as_bytes()));
     }
     written.or_else(gone).map_err(|error| Failure::failed(format!("the export cannot be written: {error}")))?;

@@ -370,7 +370,7 @@ mod tests {
         let make = |url: &str, header: (&str, &str)| {
             let headers = [(header.0.to_owned(), SecretString::from(header.1.to_owned()))];
             let name = UpstreamName::new("up").unwrap();
-            Endpoint::new(name, url, &headers, Tasks::default(), Clock::System).map(|_| ())
+            Endpoint::new(name, url, &headers, Tasks::default(), Clock::system()).map(|_| ())
         };
         assert_eq!(make("https://mcp.example.com/mcp", ("Authorization", "Bearer x")), Ok(()));
         for url in ["", "mcp.example.com", "ftp://example.com/", "file:///etc/passwd", "unix:/run/x"] {

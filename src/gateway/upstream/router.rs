@@ -330,7 +330,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_finds_its_request_once_and_whoever_answers_twice_is_not_heard() {
-        let router = Router::new(true, Clock::System);
+        let router = Router::new(true, Clock::system());
         let mut one = router.open(ties("1", None), Sender::Agent, None).unwrap();
         let mut other = router.open(ties("\"1\"", None), Sender::Agent, None).unwrap();
         for answer in [r#"{"jsonrpc":"2.0","id":"1","result":{}}"#, r#"{"jsonrpc":"2.0","id":"1","result":2}"#] {
@@ -347,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn ids_and_tokens_are_never_in_use_twice_even_when_the_caller_has_gone() {
-        let router = Router::new(false, Clock::System);
+        let router = Router::new(false, Clock::system());
         drop(router.open(ties("1", Some("7")), Sender::Agent, None));
         assert_eq!(router.open(ties("1", None), Sender::Agent, None).unwrap_err(), NotOpened::InUse);
         assert_eq!(router.open(ties("2", Some("7")), Sender::Agent, None).unwrap_err(), NotOpened::InUse);
@@ -362,7 +362,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_belongs_to_no_request_goes_to_the_listener_else_the_newest_request_else_waits() {
-        let router = Router::new(true, Clock::System);
+        let router = Router::new(true, Clock::system());
         say(&router, PING).await;
         let mut first = router.open(ties("1", Some("0")), Sender::Agent, None).unwrap();
         assert_eq!(text(first.recv().await).as_deref(), Some(PING), "kept until there was a request");
@@ -382,7 +382,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_for_input_during_a_released_call_never_reaches_the_agent() {
-        let router = Router::new(true, Clock::System);
+        let router = Router::new(true, Clock::system());
         let mut released = router.open(ties("\"placet-1\"", None), Sender::Placet, None).unwrap();
         let mut agents = router.open(ties("1", None), Sender::Agent, None).unwrap();
         let mut listener = router.listen().unwrap();
@@ -420,13 +420,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_backlog_is_bounded_and_pooled_processes_keep_none() {
-        let router = Router::new(true, Clock::System);
+        let router = Router::new(true, Clock::system());
         for n in 0..BACKLOG + 5 {
             say(&router, &format!(r#"{{"jsonrpc":"2.0","method":"n{n}"}}"#)).await;
         }
         let mut listener = router.listen().unwrap();
         assert_eq!(text(listener.recv().await).as_deref(), Some(r#"{"jsonrpc":"2.0","method":"n5"}"#));
-        let pooled = Router::new(false, Clock::System);
+        let pooled = Router::new(false, Clock::system());
         say(&pooled, PING).await;
         assert!(pooled.listen().unwrap().try_recv().is_err());
     }

@@ -26,6 +26,8 @@ pub struct CallPage {
 pub struct Call {
     /// Its id, as in the address.
     pub id: String,
+    /// What is stored of it is not what Placet wrote: nothing on the page is to be believed.
+    pub changed: bool,
     /// Where it stands, with the facts of that state.
     pub standing: Standing,
     /// How bad it would be.

@@ -39,6 +39,13 @@ pub enum Problem {
         /// The reason that was typed, given back.
         reason: Text,
     },
+    /// 409: the deadline was over when the decision came, and nobody had noticed yet.
+    TooLate {
+        /// The call's id.
+        call: String,
+        /// The reason that was typed, given back.
+        reason: Text,
+    },
     /// 409: the form's digest is not that of the call.
     Stale {
         /// The call's id.
@@ -76,7 +83,7 @@ impl Problem {
             Self::SignIn { .. } => 401,
             Self::Forbidden(_) | Self::ForeignForm => 403,
             Self::NotFound => 404,
-            Self::Decided { .. } | Self::Stale { .. } => 409,
+            Self::Decided { .. } | Self::TooLate { .. } | Self::Stale { .. } => 409,
             Self::TooLarge => 413,
             Self::TooMany { .. } => 429,
             Self::Internal { .. } => 500,
@@ -94,6 +101,7 @@ impl Problem {
             Self::ForeignForm => "This form is not valid any more",
             Self::NotFound => "There is nothing here",
             Self::Decided { .. } => "Already decided",
+            Self::TooLate { .. } => "Too late",
             Self::Stale { .. } => "The call is not the one you read",
             Self::TooLarge => "That was too much",
             Self::TooMany { .. } => "Too many tries",

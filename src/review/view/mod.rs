@@ -101,6 +101,18 @@ pub enum Banner {
         /// The first problem, as `FILE:LINE:COLUMN: message`.
         problem: Text,
     },
+    /// The log has alarms of the last week: something was changed behind Placet's back.
+    Alarms {
+        /// How many.
+        count: u64,
+        /// The last one.
+        latest: Time,
+    },
+    /// The machine's clock was set back: Placet's time is ahead of it, and so are the times on pages.
+    ClockSetBack {
+        /// How far, in words.
+        ahead: String,
+    },
     /// Plain http on loopback: allowed for trying out.
     PlainHttp,
     /// Mails do not go out; they are kept and tried again.

@@ -23,7 +23,7 @@ impl Job for Append {
 
     fn run(&mut self, batch: &mut Batch<'_>) {
         let now = batch.now();
-        self.reply.outcome = Some(batch.append(&self.entry, now));
+        self.reply.outcome = Some(batch.append(&self.entry, now).map(drop));
     }
 
     fn answer(self: Box<Self>, written: Result<(), StoreError>) {

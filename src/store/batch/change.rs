@@ -31,7 +31,7 @@ impl<R, D: Fn(&Scene<'_>) -> Result<CallChange, R>> Change<R, D> {
         let Some(found) = batch.call(self.id)? else { return Ok(Err(NotChanged::NoSuchCall)) };
         let call = &found.call;
         let people = batch.people(call.votes.iter().map(|stored| stored.vote.by).chain(self.by))?;
-        let scene = Scene { call, now, people: &people, agent_is_active: found.agent_is_active };
+        let scene = Scene { call, now, people: &people, agent: found.agent };
         let change = match (self.decide)(&scene) {
             Ok(change) => change,
             Err(declined) => return Ok(Err(NotChanged::Declined(declined))),

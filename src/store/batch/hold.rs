@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::{Batch, Job, Reply, Wanted};
 use crate::audit::Entry;
 use crate::call::{AgentId, CallState, Digest, HeldCall, Millis, Submission};
+use crate::store::alarm::Changed;
 use crate::store::{HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
 
 type Outcome = Result<Holding, HoldRefused>;
@@ -40,7 +41,11 @@ where
 
     fn hold(&self, batch: &mut Batch<'_>) -> Result<Outcome, StoreError> {
         let (now, limits) = (batch.now(), self.limits);
-        if let Some(call) = batch.same(self.same_call)?.filter(|call| (self.answers)(call, now)) {
+        let same = batch.same(self.same_call)?;
+        if let Some(forged) = same.filter(|call| !call.genuine).map(|call| call.submission.id) {
+            // Nobody is told what its row says; the call is held anew, for people to decide.
+            batch.append(&Changed::Call(forged).entry(), now)?;
+        } else if let Some(call) = same.filter(|call| (self.answers)(call, now)) {
             return Ok(Ok(Holding::Joined(Box::new(call.clone()))));
         }
         let counts = batch.counts(self.agent);
@@ -63,7 +68,7 @@ where
             .with("rule", submission.rule.clone())
             .with("policy", submission.policy.to_string())
             .with("expires_at", call.expires_at.to_string());
-        batch.hold(call.clone(), &entry)?;
+        let call = batch.hold(call, &entry)?;
         Ok(Ok(Holding::New(Box::new(call))))
     }
 }
@@ -109,6 +114,8 @@ fn held(submission: Submission, proof: HoldProof) -> HeldCall {
         approval_mac: None,
         finding: None,
         redacted_at: None,
+        entry: 0,
+        genuine: true,
         submission,
     }
 }

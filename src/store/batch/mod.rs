@@ -23,8 +23,9 @@ pub(super) use write::prepare;
 
 use self::read::{Counts, Found, Read, Wanted};
 use self::write::{Was, Writes};
-use super::people::{self, Person};
-use super::row::StateColumns;
+use super::people::{self, AgentStands, Person};
+use super::row::{self, StateColumns};
+use super::sealed::Trust;
 use super::{ApprovalProof, CallChange, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{AgentId, CallId, CallState, Digest, HeldCall, Millis, ReviewerId};
@@ -73,6 +74,7 @@ struct Slot {
 /// The state of things in the middle of a batch.
 pub(super) struct Batch<'w> {
     clock: &'w Clock,
+    trust: Trust,
     head: Head,
     calls: HashMap<CallId, Slot>,
     damaged: HashMap<CallId, SqliteRow>,
@@ -88,6 +90,7 @@ impl<'w> Batch<'w> {
     pub(super) async fn run(
         connection: &mut SqliteConnection,
         clock: &'w Clock,
+        trust: Trust,
         head: Head,
         entries: &[(Entry, SealedEntry)],
         jobs: &mut [Box<dyn Job>],
@@ -95,9 +98,10 @@ impl<'w> Batch<'w> {
         let mut wanted = Wanted::default();
         jobs.iter().for_each(|job| job.wants(&mut wanted));
         let now = clock.now().max(head.at);
-        let Read { calls, people, latest, counts } = Read::all(connection, wanted, now, jobs.len()).await?;
+        let Read { calls, people, latest, counts } = Read::all(connection, wanted, &trust, now, jobs.len()).await?;
         let mut batch = Self {
             clock,
+            trust,
             head,
             calls: HashMap::with_capacity(calls.len()),
             damaged: HashMap::new(),
@@ -127,7 +131,8 @@ impl<'w> Batch<'w> {
     pub(super) async fn write(mut self, connection: &mut SqliteConnection) -> Result<(Head, Vec<Digest>), sqlx::Error> {
         for slot in self.calls.values() {
             if let Some((set, approval)) = &slot.set {
-                self.writes.change(&slot.found.call, &slot.was, set, *approval);
+                let mac = row::state_mac(&self.trust.seal, &slot.found.call);
+                self.writes.change(&slot.found.call, &slot.was, set, *approval, mac);
             }
         }
         self.writes.execute(connection).await?;
@@ -139,10 +144,11 @@ impl<'w> Batch<'w> {
         self.clock.now().max(self.head.at)
     }
 
-    fn append(&mut self, entry: &Entry, at: Millis) -> Result<(), StoreError> {
+    /// Adds an entry to the log and gives its number.
+    fn append(&mut self, entry: &Entry, at: Millis) -> Result<i64, StoreError> {
         let sealed = self.head.seal(entry, at)?;
         self.entry(entry, &sealed);
-        Ok(())
+        Ok(sealed.seq)
     }
 
     fn entry(&mut self, entry: &Entry, sealed: &SealedEntry) {
@@ -155,7 +161,7 @@ impl<'w> Batch<'w> {
         match (self.calls.get(&id), self.damaged.get(&id)) {
             (Some(slot), _) => Ok(Some(&slot.found)),
             // It is read again for its error, which every job that asks for it gets.
-            (None, Some(row)) => read::found(row).map(|_| None),
+            (None, Some(row)) => read::found(row, &self.trust).map(|_| None),
             (None, None) => Ok(None),
         }
     }
@@ -173,27 +179,28 @@ impl<'w> Batch<'w> {
     /// Those of `ids` who have an account.
     fn people(&self, ids: impl Iterator<Item = ReviewerId>) -> Result<BTreeMap<ReviewerId, Person>, StoreError> {
         let rows = ids.filter_map(|id| self.people.get(&id));
-        rows.map(|row| people::person(row).map(|person| (person.id, person))).collect()
+        rows.map(|row| people::person(row, &self.trust).map(|person| (person.id, person))).collect()
     }
 
     /// Takes a new call in: row, entry and notice.
-    fn hold(&mut self, call: HeldCall, entry: &Entry) -> Result<(), StoreError> {
+    fn hold(&mut self, mut call: HeldCall, entry: &Entry) -> Result<HeldCall, StoreError> {
         let (id, agent, now) = (call.submission.id, call.submission.agent.id, call.submission.created_at);
-        self.append(entry, now)?;
-        self.writes.call(&call)?;
+        call.entry = self.append(entry, now)?;
+        self.writes.call(&call, row::state_mac(&self.trust.seal, &call))?;
         self.writes.notice("call.held", id, now);
         self.latest.insert(call.submission.same_call, id);
         let counts = self.counts.entry(agent).or_default();
         *counts = Counts { open: counts.open + 1, new: counts.new + 1, oldest: counts.oldest.or(Some(now)) };
         let was = Was::of(&call);
-        self.calls.insert(id, Slot { found: Found { call, agent_is_active: true }, was, set: None });
-        Ok(())
+        let found = Found { call: call.clone(), agent: AgentStands::Active };
+        self.calls.insert(id, Slot { found, was, set: None });
+        Ok(call)
     }
 
     /// Takes a call's step to `next` in, with everything that is committed together with it, and answers with the call
     /// as it will stand in the database.
     fn change(&mut self, id: CallId, next: CallState, change: CallChange, now: Millis) -> Result<HeldCall, StoreError> {
-        self.append(&change.entry, now)?;
+        let entry = self.append(&change.entry, now)?;
         let slot = self.calls.get_mut(&id).ok_or(StoreError::NoSuchCall(id))?;
         let call = &mut slot.found.call;
         let columns = StateColumns::of(&next);
@@ -209,13 +216,14 @@ impl<'w> Batch<'w> {
         }
         call.state = next;
         call.changed_at = now;
+        call.entry = entry;
         call.approval_mac = change.approval.map(|proof| proof.0).or(call.approval_mac);
         if let Some(vote) = change.vote {
             self.writes.vote(id, &vote);
             call.votes.push(vote);
         }
         if let Some((answer, salt)) = change.answer {
-            self.writes.answer(id, &answer, &salt, now);
+            self.writes.answer(id, &answer, &salt, now, self.trust.seal.answer(id, &answer));
             (call.answer, call.answer_salt) = (Some(answer), Some(salt));
         }
         if let Some(kind) = change.notice {

@@ -8,8 +8,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::call::{AgentId, CallId, Digest, HeldCall, Millis, ReviewerId};
-use crate::store::people;
+use crate::store::people::{self, AgentStands};
 use crate::store::row::{self, select_calls};
+use crate::store::sealed::Trust;
 use crate::store::{HoldLimits, StoreError};
 
 /// For each hash of a call the latest such call; for each agent how many of its calls are open and how many are new,
@@ -27,9 +28,18 @@ const FACTS: &str = "
            (SELECT min(created_at) FROM calls WHERE agent_id = value AND created_at > $5)
     FROM json_each($2)";
 
+/// Where an agent's row stands in a call's.
+const AGENT: &str = "g_";
+
 const CALLS: &str = select_calls!(
-    "EXISTS (SELECT 1 FROM agents g WHERE g.id = c.agent_id AND g.revoked_at IS NULL) AS agent_is_active, ",
-    "WHERE c.id IN (SELECT value FROM json_each($1))"
+    concat!(
+        "g.id AS g_id, g.name AS g_name, g.owner AS g_owner, g.upstreams AS g_upstreams, g.token_hash AS g_token_hash, ",
+        "g.created_at AS g_created_at, g.revoked_at AS g_revoked_at, g.entry AS g_entry, g.seal AS g_seal, ",
+        "EXISTS (SELECT 1 FROM entries e WHERE e.seq = g.entry AND e.agent = g.name) AS g_logged, ",
+        "EXISTS (SELECT 1 FROM entries e WHERE e.kind IN ('agent.added', 'agent.revoked') AND e.agent = g.name ",
+        "AND e.seq > g.entry AND e.body ->> '$.detail.agent_id' = g.id) AS g_overtaken, "
+    ),
+    "LEFT JOIN agents g ON g.id = c.agent_id WHERE c.id IN (SELECT value FROM json_each($1))"
 );
 
 /// What the jobs of a batch want read.
@@ -76,8 +86,8 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) call: HeldCall,
-    /// Its agent is known and not revoked.
-    pub(super) agent_is_active: bool,
+    /// What its agent is worth.
+    pub(super) agent: AgentStands,
 }
 
 /// What was read. A damaged row is the error of those jobs alone that ask for it.
@@ -95,6 +105,7 @@ impl Read {
     pub(super) async fn all(
         connection: &mut SqliteConnection,
         mut wanted: Wanted,
+        trust: &Trust,
         now: Millis,
         changes: usize,
     ) -> Result<Self, sqlx::Error> {
@@ -106,7 +117,7 @@ impl Read {
             let rows = sqlx::query(CALLS).bind(list(&wanted.calls)).fetch_all(&mut *connection).await?;
             for row in rows {
                 let Some(id) = key(&row, "id") else { continue };
-                let found = found(&row).map_err(|_| row);
+                let found = found(&row, trust).map_err(|_| row);
                 if let Ok(found) = &found {
                     wanted.people.extend(found.call.votes.iter().map(|stored| stored.vote.by));
                 }
@@ -114,7 +125,7 @@ impl Read {
             }
         }
         if !wanted.people.is_empty() {
-            let rows = sqlx::query(people::SELECT).bind(list(&wanted.people)).fetch_all(connection).await?;
+            let rows = sqlx::query(people::select()).bind(list(&wanted.people)).fetch_all(connection).await?;
             read.people = rows.into_iter().filter_map(|row| Some((key(&row, "id")?, row))).collect();
         }
         Ok(read)
@@ -153,8 +164,8 @@ impl Read {
     }
 }
 
-pub(super) fn found(row: &SqliteRow) -> Result<Found, StoreError> {
-    Ok(Found { call: row::held_call(row)?, agent_is_active: row.try_get("agent_is_active")? })
+pub(super) fn found(row: &SqliteRow, trust: &Trust) -> Result<Found, StoreError> {
+    Ok(Found { call: row::held_call(row, trust)?, agent: people::agent_stands(AGENT, row, trust)? })
 }
 
 fn list<T: ToString>(items: &BTreeSet<T>) -> String {

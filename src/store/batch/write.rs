@@ -14,6 +14,7 @@ use crate::call::salted::Salt;
 use crate::call::{Answer, CallId, Digest, HeldCall, Millis, StoredVote};
 use crate::store::row::StateColumns;
 use crate::store::{ApprovalProof, StoreError};
+use crate::telemetry;
 
 const CALLS: &[Column] = &[
     Words("id"),
@@ -38,6 +39,8 @@ const CALLS: &[Column] = &[
     Number("expires_at"),
     Number("changed_at"),
     Words("held_mac"),
+    Number("entry"),
+    Words("state_mac"),
 ];
 
 const PARAMS: &[Column] = &[Words("call_id"), Words("params"), Number("args_start"), Number("args_end")];
@@ -60,6 +63,8 @@ const CHANGES: &[Column] = &[
     Words("ended_why"),
     Words("approval_mac"),
     Number("changed_at"),
+    Number("entry"),
+    Words("state_mac"),
 ];
 
 const VOTES: &[Column] = &[
@@ -72,7 +77,8 @@ const VOTES: &[Column] = &[
     Words("mac"),
 ];
 
-const ANSWERS: &[Column] = &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at"), Words("salt")];
+const ANSWERS: &[Column] =
+    &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at"), Words("salt"), Words("mac")];
 
 const NOTICES: &[Column] = &[Words("kind"), Words("call_id"), Number("created_at")];
 
@@ -106,7 +112,8 @@ fn update() -> [String; 2] {
                  approved_by = coalesce(n.approved_by, calls.approved_by),
                  usable_until = coalesce(n.usable_until, calls.usable_until), claim = coalesce(n.claim, calls.claim),
                  ended_by = n.ended_by, ended_why = n.ended_why,
-                 approval_mac = coalesce(n.approval_mac, calls.approval_mac), changed_at = n.changed_at
+                 approval_mac = coalesce(n.approval_mac, calls.approval_mac), changed_at = n.changed_at,
+                 entry = n.entry, state_mac = n.state_mac
              FROM (SELECT {cells} FROM jsonb_each(NEW.changes)) AS n
              WHERE calls.id = n.id AND calls.state = n.was AND calls.digest = n.digest
                  AND calls.expires_at = n.was_expires_at AND calls.changed_at = n.was_changed_at"
@@ -167,11 +174,12 @@ pub(super) struct Writes {
     answers: Rows,
     notices: Rows,
     entries: Rows,
+    alarms: u64,
 }
 
 impl Writes {
     /// A call that was held just now.
-    pub(super) fn call(&mut self, held: &HeldCall) -> Result<(), StoreError> {
+    pub(super) fn call(&mut self, held: &HeldCall, state_mac: Digest) -> Result<(), StoreError> {
         let call = &held.submission;
         let headers = serde_json::to_string(&call.headers)?;
         let requirement = serde_json::to_string(&call.requirement)?;
@@ -199,7 +207,9 @@ impl Writes {
             .text(held.state.name())
             .number(held.expires_at.0)
             .number(held.changed_at.0)
-            .display_if(held.held_mac);
+            .display_if(held.held_mac)
+            .number(held.entry)
+            .display(state_mac);
         let byte = |at: usize| i64::try_from(at).unwrap_or(i64::MAX);
         self.params
             .row(&mut self.text)
@@ -211,7 +221,14 @@ impl Writes {
     }
 
     /// What a call becomes, after everything that the batch did to it.
-    pub(super) fn change(&mut self, call: &HeldCall, was: &Was, set: &StateColumns, approval: Option<ApprovalProof>) {
+    pub(super) fn change(
+        &mut self,
+        call: &HeldCall,
+        was: &Was,
+        set: &StateColumns,
+        approval: Option<ApprovalProof>,
+        state_mac: Digest,
+    ) {
         self.changes
             .row(&mut self.text)
             .display(call.submission.id)
@@ -229,7 +246,9 @@ impl Writes {
             .text_if(set.ended_by.as_deref())
             .text_if(set.ended_why.as_deref())
             .display_if(approval.map(|proof| proof.0))
-            .number(call.changed_at.0);
+            .number(call.changed_at.0)
+            .number(call.entry)
+            .display(state_mac);
     }
 
     pub(super) fn vote(&mut self, call: CallId, stored: &StoredVote) {
@@ -244,13 +263,13 @@ impl Writes {
             .display(stored.mac);
     }
 
-    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, salt: &Salt, at: Millis) {
+    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, salt: &Salt, at: Millis, mac: Digest) {
         let (kind, body) = match answer {
             Answer::Result(body) => ("result", body),
             Answer::Error(body) => ("error", body),
         };
         let row = self.answers.row(&mut self.text).display(call).text(kind).text(body).number(at.0);
-        row.display(Digest(*salt));
+        row.display(Digest(*salt)).display(mac);
     }
 
     pub(super) fn notice(&mut self, kind: &str, call: CallId, at: Millis) {
@@ -258,6 +277,7 @@ impl Writes {
     }
 
     pub(super) fn entry(&mut self, entry: &Entry, sealed: &SealedEntry) {
+        self.alarms += u64::from(entry.kind.starts_with("alarm."));
         self.entries
             .row(&mut self.text)
             .number(sealed.seq)
@@ -283,6 +303,8 @@ impl Writes {
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let query = sqlx::query(sql).bind(self.text.into_bytes());
         let query = sections.into_iter().fold(query, |query, rows| query.bind(rows));
-        query.execute(connection).await.map(drop)
+        query.execute(connection).await?;
+        telemetry::alarms(self.alarms);
+        Ok(())
     }
 }

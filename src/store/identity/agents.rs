@@ -6,9 +6,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::{Agent, listed, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{AgentId, AgentName, Digest, Email, Millis, UpstreamName};
+use crate::store::sealed::{AGENTS, Trust};
 use crate::store::{Store, StoreError};
-
-const COLUMNS: &str = "id, name, owner, upstreams, created_at, revoked_at";
 
 /// An agent that is to be added.
 #[derive(Clone, Debug)]
@@ -21,28 +20,32 @@ pub struct NewAgent {
     pub owner: Email,
     /// Where it may go; empty: everywhere.
     pub upstreams: Vec<UpstreamName>,
-    /// Hash of its token.
+    /// SHA-256 of its token.
     pub token_hash: Digest,
 }
 
-fn agent(row: &SqliteRow) -> Result<Agent, StoreError> {
+/// A row that does not bear its seal is nobody's: an agent that is revoked.
+fn agent(row: &SqliteRow, trust: &Trust) -> Result<Agent, StoreError> {
+    let genuine = AGENTS.is_genuine(row, trust)?;
+    let created_at = Millis(row.try_get("created_at")?);
     Ok(Agent {
         id: parsed(row, "agents", "id")?,
         name: parsed(row, "agents", "name")?,
         owner: parsed(row, "agents", "owner")?,
         upstreams: listed(row, "agents", "upstreams")?,
-        created_at: Millis(row.try_get("created_at")?),
-        revoked_at: moment(row, "revoked_at")?,
+        created_at,
+        revoked_at: moment(row, "revoked_at")?.or((!genuine).then_some(created_at)),
+        genuine,
     })
 }
 
 pub(in crate::store) async fn by_id(
     connection: &mut SqliteConnection,
     id: AgentId,
+    trust: &Trust,
 ) -> Result<Option<Agent>, StoreError> {
-    let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM agents WHERE id = $1"));
-    let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(connection).await?;
-    row.as_ref().map(agent).transpose()
+    let query = sqlx::query(AGENTS.select("WHERE t.id = $1")).bind(id.to_string());
+    query.fetch_optional(connection).await?.as_ref().map(|row| agent(row, trust)).transpose()
 }
 
 impl Store {
@@ -57,12 +60,13 @@ impl Store {
                 let upstreams = serde_json::to_string(&new.upstreams)?;
                 let sql = "INSERT INTO agents (id, name, owner, upstreams, token_hash, created_at)
                            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING";
+                let token = tx.trust().seal.keyed(&new.token_hash);
                 let done = sqlx::query(sql)
                     .bind(new.id.to_string())
                     .bind(new.name.as_str())
                     .bind(new.owner.as_str())
                     .bind(upstreams)
-                    .bind(new.token_hash.to_string())
+                    .bind(token.to_string())
                     .bind(now.0)
                     .execute(tx.connection())
                     .await?;
@@ -71,22 +75,23 @@ impl Store {
                 }
                 let upstreams: Vec<_> = new.upstreams.iter().map(ToString::to_string).collect();
                 let entry = Entry::new("agent.added").agent(&new.name).with("agent_id", new.id.to_string());
-                tx.append(entry.with("upstreams", upstreams))?;
+                let entry = tx.append_numbered(entry.with("upstreams", upstreams))?;
+                AGENTS.seal_row(tx, &new.id.to_string(), Some(entry)).await?;
                 let NewAgent { id, name, owner, upstreams, .. } = new;
-                Ok(Some(Agent { id, name, owner, upstreams, created_at: now, revoked_at: None }))
+                Ok(Some(Agent { id, name, owner, upstreams, created_at: now, revoked_at: None, genuine: true }))
             })
         })
         .await
     }
 
-    /// The agent with this token, revoked or not.
+    /// The agent with this token (its SHA-256), revoked or not.
     ///
     /// # Errors
     /// The database does not answer.
     pub async fn agent_by_token(&self, hash: Digest) -> Result<Option<Agent>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM agents WHERE token_hash = $1"));
-        let row = sqlx::query(sql).bind(hash.to_string()).fetch_optional(self.readers()).await?;
-        row.as_ref().map(agent).transpose()
+        let trust = self.trust();
+        let query = sqlx::query(AGENTS.select("WHERE t.token_hash = $1")).bind(trust.seal.keyed(&hash).to_string());
+        query.fetch_optional(self.readers()).await?.as_ref().map(|row| agent(row, &trust)).transpose()
     }
 
     /// An agent, revoked or not.
@@ -95,7 +100,7 @@ impl Store {
     /// The database does not answer.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, StoreError> {
         let mut connection = self.readers().acquire().await?;
-        by_id(&mut connection, id).await
+        by_id(&mut connection, id, &self.trust()).await
     }
 
     /// All agents by name, the revoked ones last.
@@ -103,28 +108,33 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
-        let order = "ORDER BY revoked_at IS NOT NULL, name, created_at";
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM agents {order}"));
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
-        rows.iter().map(agent).collect()
+        let order = "ORDER BY t.revoked_at IS NOT NULL, t.name, t.created_at";
+        let rows = sqlx::query(AGENTS.select(order)).fetch_all(self.readers()).await?;
+        let trust = self.trust();
+        rows.iter().map(|row| agent(row, &trust)).collect()
     }
 
-    /// Ends an agent's token; `None` if no live agent has that name.
+    /// Ends an agent's token; `None` if no live agent has that name. A row that was changed behind Placet's back is
+    /// ended as well: that gives nobody a right.
     ///
     /// # Errors
     /// The database did not take it.
     pub async fn agent_revoke(&self, name: AgentName) -> Result<Option<Agent>, StoreError> {
         self.write("agent_revoke", move |tx| {
             Box::pin(async move {
-                let sql = format!(
-                    "UPDATE agents SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL RETURNING {COLUMNS}"
-                );
-                let now = tx.now().0;
-                let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(name.as_str()).bind(now);
-                let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
-                let agent = agent(&row)?;
-                tx.append(Entry::new("agent.revoked").agent(&name).with("agent_id", agent.id.to_string()))?;
-                Ok(Some(agent))
+                let trust = tx.trust();
+                let query =
+                    sqlx::query(AGENTS.select("WHERE t.name = $1 AND t.revoked_at IS NULL")).bind(name.as_str());
+                let row = query.fetch_optional(tx.connection()).await?;
+                let Some(agent) = row.as_ref().map(|row| agent(row, &trust)).transpose()? else { return Ok(None) };
+                let (id, now) = (agent.id.to_string(), tx.now());
+                let sql = "UPDATE agents SET revoked_at = $2 WHERE id = $1";
+                sqlx::query(sql).bind(&id).bind(now.0).execute(tx.connection()).await?;
+                let entry = Entry::new("agent.revoked").agent(&name).with("agent_id", id.as_str());
+                let entry = if agent.genuine { entry } else { entry.with("changed_by_hand", true) };
+                let entry = tx.append_numbered(entry)?;
+                AGENTS.seal_row(tx, &id, Some(entry)).await?;
+                Ok(Some(Agent { revoked_at: Some(now), ..agent }))
             })
         })
         .await

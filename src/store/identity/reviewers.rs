@@ -8,11 +8,9 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::sessions::end_all;
 use super::{Reviewer, Roles, listed, moment, parsed};
 use crate::audit::Entry;
-use crate::call::{Email, GroupName, ReviewerId};
+use crate::call::{Email, GroupName, Millis, ReviewerId};
+use crate::store::sealed::{API_TOKENS, LINKS, REVIEWERS, Trust};
 use crate::store::{Store, StoreError, Tx};
-
-pub(super) const COLUMNS: &str =
-    "id, email, name, is_reviewer, is_auditor, is_administrator, groups, disabled_at, password";
 
 /// An account that is to be made.
 #[derive(Clone, Debug)]
@@ -31,7 +29,10 @@ pub struct NewReviewer {
     pub password: Option<String>,
 }
 
-pub(super) fn reviewer(row: &SqliteRow) -> Result<Reviewer, StoreError> {
+/// A row that does not bear its seal is nobody's: an account that is disabled.
+fn reviewer(row: &SqliteRow, trust: &Trust) -> Result<Reviewer, StoreError> {
+    let genuine = REVIEWERS.is_genuine(row, trust)?;
+    let made = Millis(row.try_get("created_at")?);
     Ok(Reviewer {
         id: parsed(row, "reviewers", "id")?,
         email: parsed(row, "reviewers", "email")?,
@@ -42,7 +43,8 @@ pub(super) fn reviewer(row: &SqliteRow) -> Result<Reviewer, StoreError> {
             administrator: row.try_get("is_administrator")?,
         },
         groups: listed(row, "reviewers", "groups")?,
-        disabled_at: moment(row, "disabled_at")?,
+        disabled_at: moment(row, "disabled_at")?.or((!genuine).then_some(made)),
+        genuine,
     })
 }
 
@@ -50,34 +52,56 @@ pub(super) fn reviewer(row: &SqliteRow) -> Result<Reviewer, StoreError> {
 pub(in crate::store) async fn by_id(
     connection: &mut SqliteConnection,
     id: ReviewerId,
+    trust: &Trust,
 ) -> Result<Option<Reviewer>, StoreError> {
-    let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM reviewers WHERE id = $1"));
-    let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(connection).await?;
-    row.as_ref().map(reviewer).transpose()
+    let query = sqlx::query(REVIEWERS.select("WHERE t.id = $1")).bind(id.to_string());
+    query.fetch_optional(connection).await?.as_ref().map(|row| reviewer(row, trust)).transpose()
+}
+
+async fn by_email(tx: &mut Tx<'_>, email: &Email) -> Result<Option<Reviewer>, StoreError> {
+    let trust = tx.trust();
+    let query = sqlx::query(REVIEWERS.select("WHERE t.email = $1")).bind(email.as_str());
+    query.fetch_optional(tx.connection()).await?.as_ref().map(|row| reviewer(row, &trust)).transpose()
+}
+
+/// Whether the account stands, with this password, at the moment of the write.
+pub(super) async fn stands(tx: &mut Tx<'_>, id: ReviewerId, phc: &str) -> Result<bool, StoreError> {
+    let trust = tx.trust();
+    let query = sqlx::query(REVIEWERS.select("WHERE t.id = $1 AND t.password = $2")).bind(id.to_string()).bind(phc);
+    let row = query.fetch_optional(tx.connection()).await?;
+    let account = row.as_ref().map(|row| reviewer(row, &trust)).transpose()?;
+    Ok(account.is_some_and(|account| account.disabled_at.is_none()))
 }
 
 impl Store {
     /// Makes an account, or opens a disabled one of the same address again with these rights; `None` if a live one
-    /// has that address.
+    /// has that address. An account that was changed behind Placet's back is set aside for good, and the person gets
+    /// another one.
     ///
     /// # Errors
     /// The database did not take it.
     pub async fn reviewer_add(&self, new: NewReviewer) -> Result<Option<Reviewer>, StoreError> {
         self.write("reviewer_add", move |tx| {
             Box::pin(async move {
-                let sql = format!(
-                    "INSERT INTO reviewers (id, email, name, is_reviewer, is_auditor, is_administrator, groups,
-                                            password, created_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-                     ON CONFLICT (email) DO UPDATE
-                     SET name = excluded.name, is_reviewer = excluded.is_reviewer, is_auditor = excluded.is_auditor,
-                         is_administrator = excluded.is_administrator, groups = excluded.groups,
-                         password = excluded.password, disabled_at = NULL
-                     WHERE disabled_at IS NOT NULL
-                     RETURNING {COLUMNS}"
-                );
-                let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-                    .bind(new.id.to_string())
+                let known = by_email(tx, &new.email).await?;
+                let id = match known {
+                    Some(known) if known.genuine && known.disabled_at.is_none() => return Ok(None),
+                    Some(known) if known.genuine => known.id,
+                    Some(forged) => {
+                        set_aside(tx, &forged).await?;
+                        new.id
+                    }
+                    None => new.id,
+                };
+                let sql = "INSERT INTO reviewers (id, email, name, is_reviewer, is_auditor, is_administrator, groups,
+                                                  password, created_at)
+                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                           ON CONFLICT (id) DO UPDATE
+                           SET name = excluded.name, is_reviewer = excluded.is_reviewer,
+                               is_auditor = excluded.is_auditor, is_administrator = excluded.is_administrator,
+                               groups = excluded.groups, password = excluded.password, disabled_at = NULL";
+                sqlx::query(sql)
+                    .bind(id.to_string())
                     .bind(new.email.as_str())
                     .bind(&new.name)
                     .bind(new.roles.reviewer)
@@ -86,14 +110,14 @@ impl Store {
                     .bind(serde_json::to_string(&new.groups)?)
                     .bind(&new.password)
                     .bind(tx.now().0)
-                    .fetch_optional(tx.connection())
+                    .execute(tx.connection())
                     .await?;
-                let Some(row) = row else { return Ok(None) };
-                let reviewer = reviewer(&row)?;
                 let groups: Vec<_> = new.groups.iter().map(ToString::to_string).collect();
-                let entry = Entry::new("reviewer.added").reviewer(reviewer.id).with("roles", new.roles.names());
-                tx.append(entry.with("groups", groups).with("again", reviewer.id != new.id))?;
-                Ok(Some(reviewer))
+                let entry = Entry::new("reviewer.added").reviewer(id).with("roles", new.roles.names());
+                let entry = tx.append_numbered(entry.with("groups", groups).with("again", id != new.id))?;
+                REVIEWERS.seal_row(tx, &id.to_string(), Some(entry)).await?;
+                let NewReviewer { email, name, roles, groups, .. } = new;
+                Ok(Some(Reviewer { id, email, name, roles, groups, disabled_at: None, genuine: true }))
             })
         })
         .await
@@ -105,7 +129,7 @@ impl Store {
     /// The database does not answer.
     pub async fn reviewer(&self, id: ReviewerId) -> Result<Option<Reviewer>, StoreError> {
         let mut connection = self.readers().acquire().await?;
-        by_id(&mut connection, id).await
+        by_id(&mut connection, id, &self.trust()).await
     }
 
     /// The account of an address, with its password's PHC string.
@@ -113,9 +137,9 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn reviewer_by_email(&self, email: &Email) -> Result<Option<(Reviewer, Option<String>)>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM reviewers WHERE email = $1"));
-        let row = sqlx::query(sql).bind(email.as_str()).fetch_optional(self.readers()).await?;
-        row.as_ref().map(|row| Ok((reviewer(row)?, row.try_get("password")?))).transpose()
+        let query = sqlx::query(REVIEWERS.select("WHERE t.email = $1")).bind(email.as_str());
+        let row = query.fetch_optional(self.readers()).await?;
+        row.as_ref().map(|row| Ok((reviewer(row, &self.trust())?, row.try_get("password")?))).transpose()
     }
 
     /// All accounts by address, the disabled ones last.
@@ -123,67 +147,101 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn reviewers(&self) -> Result<Vec<Reviewer>, StoreError> {
-        let order = "ORDER BY disabled_at IS NOT NULL, email";
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM reviewers {order}"));
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
-        rows.iter().map(reviewer).collect()
+        let order = "ORDER BY t.disabled_at IS NOT NULL, t.email";
+        let rows = sqlx::query(REVIEWERS.select(order)).fetch_all(self.readers()).await?;
+        let trust = self.trust();
+        rows.iter().map(|row| reviewer(row, &trust)).collect()
     }
 
-    /// Disables an account and ends its sessions, links and tokens; `None` if no live account has that address.
+    /// Disables an account and ends its sessions, links and tokens; `None` if no live account has that address. One
+    /// that was changed behind Placet's back is disabled as well: that gives nobody a right.
     ///
     /// # Errors
     /// The database did not take it.
     pub async fn reviewer_disable(&self, email: Email) -> Result<Option<Reviewer>, StoreError> {
         self.write("reviewer_disable", move |tx| {
             Box::pin(async move {
-                let sql = format!(
-                    "UPDATE reviewers SET disabled_at = $2 WHERE email = $1 AND disabled_at IS NULL
-                     RETURNING {COLUMNS}"
-                );
-                let now = tx.now().0;
-                let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(email.as_str()).bind(now);
-                let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
-                let reviewer = reviewer(&row)?;
-                end_all(tx, reviewer.id, None).await?;
-                end_links(tx, reviewer.id).await?;
-                end_tokens(tx, reviewer.id).await?;
-                tx.append(Entry::new("reviewer.disabled").reviewer(reviewer.id))?;
-                Ok(Some(reviewer))
+                let now = tx.now();
+                let Some(known) = by_email(tx, &email).await? else { return Ok(None) };
+                if known.genuine && known.disabled_at.is_some() {
+                    return Ok(None);
+                }
+                let id = known.id.to_string();
+                let sql = "UPDATE reviewers SET disabled_at = $2 WHERE id = $1";
+                sqlx::query(sql).bind(&id).bind(now.0).execute(tx.connection()).await?;
+                end_all(tx, known.id, None).await?;
+                end_links(tx, known.id).await?;
+                end_tokens(tx, known.id).await?;
+                let entry = Entry::new("reviewer.disabled").reviewer(known.id);
+                let entry = if known.genuine { entry } else { entry.with("changed_by_hand", true) };
+                let entry = tx.append_numbered(entry)?;
+                REVIEWERS.seal_row(tx, &id, Some(entry)).await?;
+                Ok(Some(Reviewer { disabled_at: Some(now), ..known }))
             })
         })
         .await
     }
 
-    /// Sets a password and ends every other session and open link of the person.
+    /// Sets a password and ends every other session and open link of the person; `false` if the account does not stand.
     ///
     /// # Errors
     /// The database did not take it.
-    pub async fn password_set(&self, id: ReviewerId, phc: String, keep: Option<String>) -> Result<(), StoreError> {
+    pub async fn password_set(&self, id: ReviewerId, phc: String, keep: Option<String>) -> Result<bool, StoreError> {
         self.write("password_set", move |tx| {
             Box::pin(async move {
+                let trust = tx.trust();
+                let account = by_id(tx.connection(), id, &trust).await?;
+                if account.is_none_or(|account| account.disabled_at.is_some()) {
+                    return Ok(false);
+                }
                 let query = sqlx::query("UPDATE reviewers SET password = $2 WHERE id = $1").bind(id.to_string());
                 query.bind(phc).execute(tx.connection()).await?;
                 end_all(tx, id, keep.as_deref()).await?;
                 end_links(tx, id).await?;
-                tx.append(Entry::new("password.changed").reviewer(id))
+                let entry = Entry::new("password.changed").reviewer(id);
+                let entry = match keep {
+                    Some(keep) => entry.with("kept", keep),
+                    None => entry,
+                };
+                let entry = tx.append_numbered(entry)?;
+                REVIEWERS.seal_row(tx, &id.to_string(), Some(entry)).await?;
+                Ok(true)
             })
         })
         .await
     }
 }
 
+/// Takes an account that was changed behind Placet's back out of the way of its address. It never stands again.
+async fn set_aside(tx: &mut Tx<'_>, forged: &Reviewer) -> Result<(), StoreError> {
+    let sql = "UPDATE reviewers SET email = id || '@set-aside.invalid', disabled_at = $2, seal = NULL WHERE id = $1";
+    let now = tx.now().0;
+    sqlx::query(sql).bind(forged.id.to_string()).bind(now).execute(tx.connection()).await?;
+    tx.append(Entry::new("reviewer.set_aside").reviewer(forged.id))
+}
+
 /// Ends a person's open links; returns how many.
 pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> {
-    let sql = "UPDATE sign_in_links SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL";
+    let sql = "UPDATE sign_in_links SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL RETURNING token_hash";
     let now = tx.now().0;
-    Ok(sqlx::query(sql).bind(id.to_string()).bind(now).execute(tx.connection()).await?.rows_affected())
+    let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
+    let ended = query.fetch_all(tx.connection()).await?;
+    for link in &ended {
+        LINKS.seal_row(tx, link, None).await?;
+    }
+    Ok(ended.len() as u64)
 }
 
 /// Ends a person's API tokens; returns how many.
 async fn end_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> {
-    let sql = "UPDATE api_tokens SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL";
+    let sql = "UPDATE api_tokens SET ended_at = $2 WHERE reviewer_id = $1 AND ended_at IS NULL RETURNING id";
     let now = tx.now().0;
-    Ok(sqlx::query(sql).bind(id.to_string()).bind(now).execute(tx.connection()).await?.rows_affected())
+    let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
+    let ended = query.fetch_all(tx.connection()).await?;
+    for token in &ended {
+        API_TOKENS.seal_row(tx, token, None).await?;
+    }
+    Ok(ended.len() as u64)
 }
 
 /// How much was ended.
@@ -205,14 +263,20 @@ pub(in crate::store) async fn end_everything(tx: &mut Tx<'_>) -> Result<Ended, S
             column: "id",
             problem: error.to_string(),
         })?;
+        let why = "the database was put back";
         let sessions = end_all(tx, person, None).await?;
         if sessions > 0 {
             let entry = Entry::new("session.signed_out").reviewer(person).with("sessions", sessions);
-            tx.append(entry.with("why", "the database was put back"))?;
+            tx.append(entry.with("why", why))?;
+        }
+        let tokens = end_tokens(tx, person).await?;
+        if tokens > 0 {
+            let entry = Entry::new("token.revoked").reviewer(person).with("tokens", tokens);
+            tx.append(entry.with("why", why))?;
         }
         all.sessions += sessions;
         all.links += end_links(tx, person).await?;
-        all.tokens += end_tokens(tx, person).await?;
+        all.tokens += tokens;
     }
     Ok(all)
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::reviewers::stands;
 use super::{Reviewer, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, ReviewerId};
+use crate::store::sealed::{SESSIONS, Trust};
 use crate::store::{Store, StoreError, Tx};
 
 /// A session that is to be opened.
@@ -15,13 +17,13 @@ use crate::store::{Store, StoreError, Tx};
 pub struct NewSession {
     /// Its public id.
     pub id: String,
-    /// Hash of its cookie.
+    /// SHA-256 of its cookie.
     pub token_hash: Digest,
     /// Browser and system, as it says.
     pub device: String,
     /// How long it lasts at most.
     pub longest: Duration,
-    /// Hash of the cookie that the browser sent with the sign-in: that session ends, whoever's it was.
+    /// SHA-256 of the cookie that the browser sent with the sign-in: that session ends, whoever's it was.
     pub replaces: Option<Digest>,
 }
 
@@ -58,21 +60,25 @@ pub struct SessionRow {
     pub seen_at: Millis,
     /// When it ends at the latest.
     pub expires_at: Millis,
-    /// When it was ended.
+    /// When it was ended; always so where the row is not genuine.
     pub ended_at: Option<Millis>,
+    /// The row is as Placet wrote it last.
+    pub genuine: bool,
 }
 
-const COLUMNS: &str = "id, reviewer_id, device, created_at, seen_at, expires_at, ended_at";
-
-fn session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
+/// A row that does not bear its seal is no session: one that has ended.
+fn session(row: &SqliteRow, trust: &Trust) -> Result<SessionRow, StoreError> {
+    let genuine = SESSIONS.is_genuine(row, trust)?;
+    let created_at = Millis(row.try_get("created_at")?);
     Ok(SessionRow {
         id: row.try_get("id")?,
         reviewer: parsed(row, "sessions", "reviewer_id")?,
         device: row.try_get("device")?,
-        created_at: Millis(row.try_get("created_at")?),
+        created_at,
         seen_at: Millis(row.try_get("seen_at")?),
         expires_at: Millis(row.try_get("expires_at")?),
-        ended_at: moment(row, "ended_at")?,
+        ended_at: moment(row, "ended_at")?.or((!genuine).then_some(created_at)),
+        genuine,
     })
 }
 
@@ -84,33 +90,44 @@ pub(super) async fn open(
     how: SignIn,
 ) -> Result<(), StoreError> {
     let now = tx.now();
+    let trust = tx.trust();
     if let Some(old) = new.replaces {
-        let sql = "UPDATE sessions SET ended_at = $2 WHERE token_hash = $1 AND ended_at IS NULL";
-        sqlx::query(sql).bind(old.to_string()).bind(now.0).execute(tx.connection()).await?;
+        let sql = "UPDATE sessions SET ended_at = $2 WHERE token_hash = $1 AND ended_at IS NULL RETURNING *";
+        let query = sqlx::query(sql).bind(trust.seal.keyed(&old).to_string()).bind(now.0);
+        if let Some(row) = query.fetch_optional(tx.connection()).await? {
+            let id: String = row.try_get("id")?;
+            let whose = parsed(&row, "sessions", "reviewer_id")?;
+            SESSIONS.seal_row(tx, &id, None).await?;
+            tx.append(Entry::new("session.signed_out").reviewer(whose).with("session", id).with("why", "replaced"))?;
+        }
     }
     let sql = "INSERT INTO sessions (id, reviewer_id, token_hash, device, created_at, seen_at, expires_at)
                VALUES ($1, $2, $3, $4, $5, $5, $6)";
     sqlx::query(sql)
         .bind(&new.id)
         .bind(reviewer.to_string())
-        .bind(new.token_hash.to_string())
+        .bind(trust.seal.keyed(&new.token_hash).to_string())
         .bind(&new.device)
         .bind(now.0)
         .bind(now.after(new.longest).0)
         .execute(tx.connection())
         .await?;
-    tx.append(
-        Entry::new("session.signed_in").reviewer(reviewer).with("session", new.id.as_str()).with("by", how.as_str()),
-    )
+    let entry = Entry::new("session.signed_in").reviewer(reviewer).with("session", new.id.as_str());
+    let entry = tx.append_numbered(entry.with("by", how.as_str()))?;
+    SESSIONS.seal_row(tx, &new.id, Some(entry)).await
 }
 
 /// Ends all sessions of a person but one; returns how many.
 pub(super) async fn end_all(tx: &mut Tx<'_>, reviewer: ReviewerId, keep: Option<&str>) -> Result<u64, StoreError> {
     let now = tx.now().0;
     let sql = "UPDATE sessions SET ended_at = $2
-               WHERE reviewer_id = $1 AND ended_at IS NULL AND ($3 IS NULL OR id <> $3)";
-    let query = sqlx::query(sql).bind(reviewer.to_string()).bind(now).bind(keep);
-    Ok(query.execute(tx.connection()).await?.rows_affected())
+               WHERE reviewer_id = $1 AND ended_at IS NULL AND ($3 IS NULL OR id <> $3) RETURNING id";
+    let query = sqlx::query_scalar::<_, String>(sql).bind(reviewer.to_string()).bind(now).bind(keep);
+    let ended = query.fetch_all(tx.connection()).await?;
+    for id in &ended {
+        SESSIONS.seal_row(tx, id, None).await?;
+    }
+    Ok(ended.len() as u64)
 }
 
 impl Store {
@@ -122,9 +139,7 @@ impl Store {
     pub async fn session_open(&self, reviewer: ReviewerId, phc: String, new: NewSession) -> Result<bool, StoreError> {
         self.write("session_open", move |tx| {
             Box::pin(async move {
-                let sql = "SELECT 1 FROM reviewers WHERE id = $1 AND password = $2 AND disabled_at IS NULL";
-                let query = sqlx::query(sql).bind(reviewer.to_string()).bind(phc);
-                let stands = query.fetch_optional(tx.connection()).await?.is_some();
+                let stands = stands(tx, reviewer, &phc).await?;
                 if stands {
                     open(tx, reviewer, &new, SignIn::Password).await?;
                 }
@@ -139,10 +154,10 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn session_by_token(&self, hash: Digest) -> Result<Option<(SessionRow, Reviewer)>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM sessions WHERE token_hash = $1"));
-        let row = sqlx::query(sql).bind(hash.to_string()).fetch_optional(self.readers()).await?;
-        let Some(row) = row else { return Ok(None) };
-        let session = session(&row)?;
+        let trust = self.trust();
+        let query = sqlx::query(SESSIONS.select("WHERE t.token_hash = $1")).bind(trust.seal.keyed(&hash).to_string());
+        let Some(row) = query.fetch_optional(self.readers()).await? else { return Ok(None) };
+        let session = session(&row, &trust)?;
         let person = self.reviewer(session.reviewer).await?;
         Ok(person.map(|person| (session, person)))
     }
@@ -152,10 +167,11 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn sessions_of(&self, reviewer: ReviewerId) -> Result<Vec<SessionRow>, StoreError> {
-        let order = "ORDER BY seen_at DESC, id";
-        let sql = format!("SELECT {COLUMNS} FROM sessions WHERE reviewer_id = $1 AND ended_at IS NULL {order}");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reviewer.to_string()).fetch_all(self.readers()).await?;
-        rows.iter().map(session).collect()
+        let which = "WHERE t.reviewer_id = $1 AND t.ended_at IS NULL ORDER BY t.seen_at DESC, t.id";
+        let query = sqlx::query(SESSIONS.select(which)).bind(reviewer.to_string());
+        let rows = query.fetch_all(self.readers()).await?;
+        let trust = self.trust();
+        rows.iter().map(|row| session(row, &trust)).collect()
     }
 
     /// Notes that a session was used. No entry: being there changes nothing.
@@ -165,9 +181,15 @@ impl Store {
     pub async fn session_seen(&self, id: String) -> Result<(), StoreError> {
         self.write("session_seen", move |tx| {
             Box::pin(async move {
-                let now = tx.now().0;
-                let sql = "UPDATE sessions SET seen_at = $2 WHERE id = $1 AND ended_at IS NULL AND seen_at < $2";
-                sqlx::query(sql).bind(id).bind(now).execute(tx.connection()).await?;
+                let (now, trust) = (tx.now().0, tx.trust());
+                let query = sqlx::query(SESSIONS.select("WHERE t.id = $1")).bind(&id);
+                let row = query.fetch_optional(tx.connection()).await?;
+                let row = row.as_ref().map(|row| session(row, &trust)).transpose()?;
+                if row.is_some_and(|row| row.ended_at.is_none() && row.seen_at.0 < now) {
+                    let sql = "UPDATE sessions SET seen_at = $2 WHERE id = $1";
+                    sqlx::query(sql).bind(&id).bind(now).execute(tx.connection()).await?;
+                    SESSIONS.seal_row(tx, &id, None).await?;
+                }
                 Ok(())
             })
         })
@@ -186,6 +208,7 @@ impl Store {
                 let query = sqlx::query(sql).bind(&id).bind(reviewer.to_string()).bind(now);
                 let ended = query.execute(tx.connection()).await?.rows_affected() > 0;
                 if ended {
+                    SESSIONS.seal_row(tx, &id, None).await?;
                     tx.append(Entry::new("session.signed_out").reviewer(reviewer).with("session", id))?;
                 }
                 Ok(ended)
@@ -203,7 +226,11 @@ impl Store {
             Box::pin(async move {
                 let ended = end_all(tx, reviewer, keep.as_deref()).await?;
                 if ended > 0 {
-                    tx.append(Entry::new("session.signed_out").reviewer(reviewer).with("sessions", ended))?;
+                    let entry = Entry::new("session.signed_out").reviewer(reviewer).with("sessions", ended);
+                    tx.append(match keep {
+                        Some(keep) => entry.with("kept", keep),
+                        None => entry,
+                    })?;
                 }
                 Ok(ended)
             })

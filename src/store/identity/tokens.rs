@@ -8,9 +8,8 @@ use sqlx::sqlite::SqliteRow;
 use super::{Reviewer, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, ReviewerId};
+use crate::store::sealed::{API_TOKENS, Trust};
 use crate::store::{Store, StoreError};
-
-const COLUMNS: &str = "id, reviewer_id, may_decide, created_at, expires_at, used_at, ended_at";
 
 /// A token that is to be made.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub struct NewApiToken {
     pub id: String,
     /// Whose it is.
     pub reviewer: ReviewerId,
-    /// Its hash.
+    /// Its SHA-256.
     pub token_hash: Digest,
     /// Whether it may decide calls, critical ones excepted.
     pub may_decide: bool,
@@ -42,19 +41,25 @@ pub struct ApiToken {
     pub expires_at: Millis,
     /// When it was last used, to about a minute.
     pub used_at: Option<Millis>,
-    /// When it was ended.
+    /// When it was ended; always so where the row is not genuine.
     pub ended_at: Option<Millis>,
+    /// The row is as Placet wrote it last.
+    pub genuine: bool,
 }
 
-fn token(row: &SqliteRow) -> Result<ApiToken, StoreError> {
+/// A row that does not bear its seal is no token: one that has ended.
+fn token(row: &SqliteRow, trust: &Trust) -> Result<ApiToken, StoreError> {
+    let genuine = API_TOKENS.is_genuine(row, trust)?;
+    let created_at = Millis(row.try_get("created_at")?);
     Ok(ApiToken {
         id: row.try_get("id")?,
         reviewer: parsed(row, "api_tokens", "reviewer_id")?,
         may_decide: row.try_get("may_decide")?,
-        created_at: Millis(row.try_get("created_at")?),
+        created_at,
         expires_at: Millis(row.try_get("expires_at")?),
         used_at: moment(row, "used_at")?,
-        ended_at: moment(row, "ended_at")?,
+        ended_at: moment(row, "ended_at")?.or((!genuine).then_some(created_at)),
+        genuine,
     })
 }
 
@@ -73,14 +78,16 @@ impl Store {
                 sqlx::query(sql)
                     .bind(&new.id)
                     .bind(new.reviewer.to_string())
-                    .bind(new.token_hash.to_string())
+                    .bind(tx.trust().seal.keyed(&new.token_hash).to_string())
                     .bind(new.may_decide)
                     .bind(now.0)
                     .bind(expires.0)
                     .execute(tx.connection())
                     .await?;
-                let entry = Entry::new("token.made").reviewer(new.reviewer).with("token", new.id);
-                tx.append(entry.with("may_decide", new.may_decide).with("expires_at", expires.to_string()))?;
+                let entry = Entry::new("token.made").reviewer(new.reviewer).with("token", new.id.as_str());
+                let entry = entry.with("may_decide", new.may_decide).with("expires_at", expires.to_string());
+                let entry = tx.append_numbered(entry)?;
+                API_TOKENS.seal_row(tx, &new.id, Some(entry)).await?;
                 Ok(expires)
             })
         })
@@ -92,10 +99,10 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn api_token_by_hash(&self, hash: Digest) -> Result<Option<(ApiToken, Reviewer)>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM api_tokens WHERE token_hash = $1"));
-        let row = sqlx::query(sql).bind(hash.to_string()).fetch_optional(self.readers()).await?;
-        let Some(row) = row else { return Ok(None) };
-        let token = token(&row)?;
+        let trust = self.trust();
+        let query = sqlx::query(API_TOKENS.select("WHERE t.token_hash = $1")).bind(trust.seal.keyed(&hash).to_string());
+        let Some(row) = query.fetch_optional(self.readers()).await? else { return Ok(None) };
+        let token = token(&row, &trust)?;
         let person = self.reviewer(token.reviewer).await?;
         Ok(person.map(|person| (token, person)))
     }
@@ -105,10 +112,11 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn api_tokens_of(&self, reviewer: ReviewerId) -> Result<Vec<ApiToken>, StoreError> {
-        let order = "ORDER BY created_at DESC, id";
-        let sql = format!("SELECT {COLUMNS} FROM api_tokens WHERE reviewer_id = $1 AND ended_at IS NULL {order}");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(reviewer.to_string()).fetch_all(self.readers()).await?;
-        rows.iter().map(token).collect()
+        let which = "WHERE t.reviewer_id = $1 AND t.ended_at IS NULL ORDER BY t.created_at DESC, t.id";
+        let query = sqlx::query(API_TOKENS.select(which)).bind(reviewer.to_string());
+        let rows = query.fetch_all(self.readers()).await?;
+        let trust = self.trust();
+        rows.iter().map(|row| token(row, &trust)).collect()
     }
 
     /// Notes that a token was used.
@@ -142,6 +150,7 @@ impl Store {
                 let query = sqlx::query(sql).bind(&id).bind(reviewer.to_string()).bind(now);
                 let ended = query.execute(tx.connection()).await?.rows_affected() > 0;
                 if ended {
+                    API_TOKENS.seal_row(tx, &id, None).await?;
                     tx.append(Entry::new("token.revoked").reviewer(reviewer).with("token", id))?;
                 }
                 Ok(ended)

@@ -15,6 +15,11 @@ pub(super) async fn edit(bench: &Bench, sql: &'static str) {
     assert!(done.rows_affected() > 0 || sql.contains(" TRIGGER "), "{sql}");
 }
 
+/// Whether the log has an alarm about this call.
+pub(super) async fn alarmed(bench: &Bench, call: &HeldCall) -> bool {
+    bench.kinds(call).await.iter().any(|kind| kind.starts_with("alarm."))
+}
+
 pub(super) async fn approve(
     bench: &Bench,
     call: &HeldCall,
@@ -39,7 +44,7 @@ async fn a_pending_call_whose_timeout_is_made_an_approval_expires() {
         bench.approvals.expire().await.unwrap();
         bench.approvals.returned(call.submission.id).await;
         bench.until(&call, "expired").await;
-        assert_eq!(bench.kinds(&call).await.last().unwrap(), "alarm.call_tampered");
+        assert!(alarmed(&bench, &call).await);
         assert_eq!(bench.sent(), 0);
     }
 }
@@ -49,15 +54,19 @@ async fn a_call_that_was_never_held_here_is_not_approved_by_its_own_word() {
     let bench = Bench::new().await;
     let call = bench.hold("{}").await;
     // A twin under another id; its digest fits nothing, as the attacker's own would fit everything.
-    let twin = "CREATE TEMP TABLE twin AS SELECT * FROM calls;
-        ALTER TABLE twin DROP COLUMN audience;
-        ALTER TABLE twin DROP COLUMN risk_rank;
-        UPDATE twin SET id = 'ffffffff-ffff-7fff-bfff-ffffffffffff', same_call = upper(same_call), expires_at = 1,
-        requirement = replace(requirement, '\"reject\"', '\"approve\"'), told_to_return = 1;
-        INSERT INTO calls SELECT * FROM twin;
-        INSERT INTO call_params SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', params, args_start, args_end
-        FROM call_params";
-    edit(&bench, twin).await;
+    let mine = super::people::columns(&bench, "calls").await;
+    let its = mine
+        .replace("same_call", "upper(same_call)")
+        .replace("requirement", "replace(requirement, '\"reject\"', '\"approve\"')")
+        .replace("expires_at", "1")
+        .replace("told_to_return", "1")
+        .replacen("id", "'ffffffff-ffff-7fff-bfff-ffffffffffff'", 1);
+    let twin = format!(
+        "INSERT INTO calls ({mine}) SELECT {its} FROM calls;
+         INSERT INTO call_params SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', params, args_start, args_end
+         FROM call_params"
+    );
+    super::people::forge(&bench, &twin).await;
     bench.approvals.expire().await.unwrap();
     let twin = bench.store.call("ffffffff-ffff-7fff-bfff-ffffffffffff".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(twin.state.name(), "expired");
@@ -94,7 +103,7 @@ async fn terms_that_were_softened_before_the_vote_let_nobody_decide() {
         assert!(matches!(refused, DecideError::Tampered), "{softer}: {refused}");
         bench.clock.advance(Duration::from_secs(901));
         bench.approvals.expire().await.unwrap();
-        assert_eq!(bench.kinds(&call).await.last().unwrap(), "alarm.call_tampered", "{softer}");
+        assert!(alarmed(&bench, &call).await, "{softer}");
         assert_eq!(bench.sent(), 0, "{softer}");
     }
 }
@@ -114,7 +123,7 @@ async fn a_call_that_ran_is_not_made_to_run_again() {
         bench.approvals.returned(call.submission.id).await;
         let bench = bench.restart().await;
         bench.until(&call, "revoked").await;
-        assert_eq!(bench.kinds(&call).await.last().unwrap(), "alarm.call_tampered", "{params}");
+        assert!(alarmed(&bench, &call).await, "{params}");
         assert_eq!(bench.sent(), 1, "{back}");
     }
 }

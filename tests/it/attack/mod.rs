@@ -3,6 +3,8 @@
 mod agent;
 mod database;
 mod disk;
+mod people;
+mod rows;
 mod upstream;
 
 use sqlx::Connection as _;

@@ -160,7 +160,7 @@ fn kills_leave_a_log_that_continues_what_was_signed() {
     signed.push(opened(&data, &said(folder, "audit checkpoint")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = Store::open(&data, Clock::System, &Tasks::default()).await.unwrap();
+        let store = Store::open(&data, Clock::system(), &Tasks::default()).await.unwrap();
         for pair in signed.windows(2) {
             let proof = store.consistency_proof(pair[0].size, pair[1].size).await.unwrap().unwrap();
             assert!(proof.verify(&pair[0].root, &pair[1].root));

@@ -55,7 +55,7 @@ impl Setup {
 
     /// On the machine's clock, for real components.
     pub(crate) fn real_time(mut self) -> Self {
-        self.clock = Clock::System;
+        self.clock = Clock::system();
         self
     }
 
@@ -143,7 +143,8 @@ impl TestApp {
 
     /// Stops the process as a deployment does, and starts it again on the same folder and port.
     pub(crate) async fn restart(self) -> Self {
-        let Self { setup, folder, entropy, mailbox, app, .. } = self;
+        let Self { mut setup, folder, entropy, mailbox, app, .. } = self;
+        setup.clock = setup.clock.restarted();
         let address = app.address;
         assert!(app.stop(Duration::from_secs(20)).await, "something did not stop");
         let listener = TcpListener::bind(address).await.unwrap();

@@ -100,6 +100,7 @@ impl Bench {
         tasks.begin_stop();
         drop((store, approvals));
         assert!(tasks.ended(Duration::from_secs(10)).await, "a task did not end");
+        let clock = clock.restarted();
         let (tasks, store, approvals) = open(folder.path(), &clock, &entropy, &upstream, &today, settings).await;
         approvals.recover().await.unwrap();
         Self { folder, clock, entropy, tasks, store, approvals, upstream, today, agent, mira, noor, settings }

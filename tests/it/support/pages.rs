@@ -64,6 +64,12 @@ impl Pages {
         self.identity.reviewer_add(add).await.unwrap()
     }
 
+    /// Whose address that is.
+    pub(crate) async fn person_id(&self, email: &str) -> placet::call::ReviewerId {
+        let found = self.bench.store.reviewer_by_email(&Email::parse(email).unwrap()).await.unwrap();
+        found.unwrap().0.id
+    }
+
     /// A new reviewer of these groups, signed in.
     pub(crate) async fn reviewer(&self, email: &str, groups: &[&str]) -> Browser {
         self.person(email, groups, Roles { reviewer: true, ..Roles::default() }).await;

@@ -270,7 +270,7 @@ async fn unused_links_end_and_used_ones_stay() {
 #[tokio::test]
 async fn what_cannot_work_is_refused_at_once() {
     let tasks = placet::lifecycle::Tasks::default();
-    let (clock, entropy) = (placet::clock::Clock::System, placet::clock::Entropy::System);
+    let (clock, entropy) = (placet::clock::Clock::system(), placet::clock::Entropy::System);
     let refuse = |configs: &[_]| {
         placet::gateway::upstream::Upstreams::new(configs, &tasks, &clock, &entropy).unwrap_err().to_string()
     };

@@ -1,74 +1,30 @@
-//! Proof that a vote was cast and an approval given here: HMAC-SHA-256 under a key that is not in the database, so
-//! that whoever can edit rows still cannot release a call.
+//! Seals of calls, votes, approvals and states.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use super::Seal;
+use crate::call::{
+    Answer, Approver, CallId, CallState, Digest, Finding, HeldCall, Millis, StoredFinding, StoredVote, Submission, Vote,
+};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-
-use crate::call::{Approver, Digest, Finding, HeldCall, Millis, StoredFinding, StoredVote, Submission, Vote};
-use crate::clock::Entropy;
-
-/// The key of the seals.
-#[derive(Clone)]
-pub struct Seal([u8; 32]);
-
-impl std::fmt::Debug for Seal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seal")
-    }
+/// A call's state as its row has it, and the log's entry that made it so.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The call.
+    pub id: CallId,
+    /// Its digest.
+    pub digest: &'a Digest,
+    /// Its state.
+    pub state: &'a CallState,
+    /// The deadline in force, or that was.
+    pub expires_at: Millis,
+    /// When the state last changed.
+    pub changed_at: Millis,
+    /// Every vote, in order.
+    pub votes: &'a [StoredVote],
+    /// The number of the log's entry about the change that led here.
+    pub entry: i64,
 }
 
 impl Seal {
-    /// A seal with this key.
-    #[must_use]
-    pub fn new(key: [u8; 32]) -> Self {
-        Self(key)
-    }
-
-    /// Reads `seal.key` in the data folder, or makes it (mode 0600) if it is not there.
-    ///
-    /// # Errors
-    /// The file cannot be read or made, or does not hold 32 bytes.
-    pub fn load_or_create(folder: &Path, entropy: &Entropy) -> io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let path = folder.join("seal.key");
-        match fs::File::open(&path) {
-            Ok(mut file) => {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes)?;
-                let key = bytes.try_into().map_err(|_| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "seal.key does not hold 32 bytes; restore it from a backup",
-                    )
-                })?;
-                Ok(Self(key))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = entropy.bytes::<32>();
-                let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-                file.write_all(&key)?;
-                file.sync_all()?;
-                fs::File::open(folder)?.sync_all()?;
-                Ok(Self(key))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn mac<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
-        // HMAC takes a key of any length, so this cannot fail; an all-zero digest would match nothing.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return Digest([0; 32]) };
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        Digest(mac.finalize().into_bytes().into())
-    }
-
     /// Over the call's digest and the terms on which it was held: what the policy asked, whose agent it is, which part
     /// of it reviewers are shown as its arguments.
     ///
@@ -147,6 +103,64 @@ impl Seal {
     pub fn is_genuine(&self, call: &Digest, stored: &StoredVote) -> bool {
         self.vote(call, &stored.vote).matches(&stored.mac)
     }
+
+    /// Over everything that says where a call stands, so that no column of it is changed without the key. That an older
+    /// row is not put back is for the log to show: see [`Standing::entry`].
+    #[must_use]
+    pub fn state(&self, standing: &Standing<'_>) -> Digest {
+        let number = |value: i64| value.to_be_bytes().to_vec();
+        let mut parts = vec![
+            b"placet/state/v1".to_vec(),
+            standing.id.0.as_bytes().to_vec(),
+            standing.digest.0.to_vec(),
+            number(standing.expires_at.0),
+            number(standing.changed_at.0),
+            number(standing.entry),
+            standing.votes.iter().flat_map(|stored| stored.mac.0).collect(),
+            standing.state.name().as_bytes().to_vec(),
+        ];
+        match standing.state {
+            CallState::Pending { expires_at, escalated, .. } => {
+                parts.extend([number(expires_at.0), vec![u8::from(*escalated)]]);
+            }
+            CallState::Approved { by, at, usable_until } => {
+                let by: &[u8] = match by {
+                    Approver::Policy => b"policy",
+                    Approver::Reviewers(_) => b"reviewers",
+                };
+                parts.extend([by.to_vec(), number(at.0), number(usable_until.0)]);
+            }
+            CallState::Rejected { by, at, reason } => {
+                parts.extend([by.0.as_bytes().to_vec(), number(at.0), reason.as_bytes().to_vec()]);
+            }
+            CallState::Releasing { claim, at } => parts.extend([claim.0.as_bytes().to_vec(), number(at.0)]),
+            CallState::OutcomeUnknown { at, why } | CallState::Revoked { at, why } => {
+                parts.extend([number(at.0), why.as_bytes().to_vec()]);
+            }
+            CallState::Expired { at }
+            | CallState::Cancelled { at }
+            | CallState::Executed { at }
+            | CallState::ToolError { at }
+            | CallState::Lapsed { at } => parts.push(number(at.0)),
+        }
+        self.mac(parts.iter().map(Vec::as_slice))
+    }
+
+    /// Proves that this call's caller was told to come back.
+    #[must_use]
+    pub fn told(&self, call: CallId) -> Digest {
+        self.mac([b"placet/told/v1".as_slice(), call.0.as_bytes()])
+    }
+
+    /// Over an upstream's answer to this call.
+    #[must_use]
+    pub fn answer(&self, call: CallId, answer: &Answer) -> Digest {
+        let (kind, body) = match answer {
+            Answer::Result(body) => (b"result".as_slice(), body),
+            Answer::Error(body) => (b"error".as_slice(), body),
+        };
+        self.mac([b"placet/answer/v1".as_slice(), call.0.as_bytes(), kind, body.as_bytes()])
+    }
 }
 
 #[cfg(test)]
@@ -196,18 +210,5 @@ mod tests {
         ] {
             assert!(!seal.is_genuine_finding(&call, &StoredFinding { finding: changed, ..stored.clone() }));
         }
-    }
-
-    #[test]
-    fn the_key_is_made_once_and_is_ours_alone() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let first = Seal::load_or_create(folder.path(), &Entropy::seeded(1)).unwrap();
-        let again = Seal::load_or_create(folder.path(), &Entropy::seeded(2)).unwrap();
-        assert_eq!(first.0, again.0);
-        let key = folder.path().join("seal.key");
-        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::write(&key, b"short").unwrap();
-        assert!(Seal::load_or_create(folder.path(), &Entropy::seeded(3)).is_err());
     }
 }

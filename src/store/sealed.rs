@@ -1,0 +1,235 @@
+//! Rows that give somebody a right: each bears a seal over what counts in it and the number of the log's entry that
+//! made it so. A row without its seal gives no right at all, and neither does one about which the log has a later
+//! entry: an older row, put back.
+//!
+//! What this does not see: an older row put back together with every trace of what came after it in the log. That is
+//! a log cut short, which its checkpoints and anchors show.
+
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::{StoreError, Tx};
+use crate::audit::{Entry, Head, SealedEntry};
+use crate::call::Digest;
+use crate::seal::Seal;
+
+/// A sealed table.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub table: &'static str,
+    /// The column that names a row.
+    pub key: &'static str,
+    /// What is sealed: columns and whether they hold numbers.
+    pub columns: &'static [(&'static str, Holds)],
+    /// SQL: whether the log has the entry that the row `t` names.
+    logged: &'static str,
+    /// SQL: whether the log has a later one that the row `t` should have followed.
+    overtaken: &'static str,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    Text,
+    Number,
+}
+
+use Holds::{Number, Text};
+
+/// What a row's seal is judged with.
+#[derive(Clone, Debug)]
+pub(super) struct Trust {
+    pub seal: Seal,
+    /// Entries from this number on are not in their table yet: they are written at the end of the transaction.
+    pub unwritten: i64,
+}
+
+impl Trust {
+    /// For what is read outside the writer: whatever is committed is in the log.
+    pub(super) fn committed(seal: &Seal) -> Self {
+        Self { seal: seal.clone(), unwritten: i64::MAX }
+    }
+
+    /// Within a batch: its entries reach their table when its last operation is done.
+    pub(super) fn within(seal: &Seal, head: Head, entries: &[(Entry, SealedEntry)]) -> Self {
+        let unwritten = entries.first().map_or(head.seq + 1, |(_, first)| first.seq);
+        Self { seal: seal.clone(), unwritten }
+    }
+}
+
+macro_rules! about_reviewer {
+    ($which:literal) => {
+        concat!(
+            "SELECT 1 FROM entries e WHERE e.kind IN ('reviewer.added', 'reviewer.disabled', 'password.changed', ",
+            "'session.signed_in', 'session.signed_out', 'token.made', 'token.revoked', 'link.made') AND ",
+            $which
+        )
+    };
+}
+
+pub(super) const AGENTS: Sealed = Sealed {
+    table: "agents",
+    key: "id",
+    columns: &[
+        ("id", Text),
+        ("name", Text),
+        ("owner", Text),
+        ("upstreams", Text),
+        ("token_hash", Text),
+        ("created_at", Number),
+        ("revoked_at", Number),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.agent = t.name",
+    overtaken: "SELECT 1 FROM entries e WHERE e.kind IN ('agent.added', 'agent.revoked') AND e.agent = t.name
+                AND e.seq > t.entry AND e.body ->> '$.detail.agent_id' = t.id",
+};
+
+pub(super) const REVIEWERS: Sealed = Sealed {
+    table: "reviewers",
+    key: "id",
+    columns: &[
+        ("id", Text),
+        ("email", Text),
+        ("name", Text),
+        ("is_reviewer", Number),
+        ("is_auditor", Number),
+        ("is_administrator", Number),
+        ("groups", Text),
+        ("password", Text),
+        ("created_at", Number),
+        ("disabled_at", Number),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.reviewer_id = t.id",
+    overtaken: about_reviewer!(
+        "e.reviewer_id = t.id AND e.seq > t.entry
+         AND e.kind IN ('reviewer.added', 'reviewer.disabled', 'password.changed')"
+    ),
+};
+
+pub(super) const SESSIONS: Sealed = Sealed {
+    table: "sessions",
+    key: "id",
+    columns: &[
+        ("id", Text),
+        ("reviewer_id", Text),
+        ("token_hash", Text),
+        ("created_at", Number),
+        ("seen_at", Number),
+        ("expires_at", Number),
+        ("ended_at", Number),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.reviewer_id = t.reviewer_id",
+    // A sign-out names its session, or the only one that it keeps.
+    overtaken: about_reviewer!(
+        "e.seq > t.entry AND t.ended_at IS NULL AND (e.reviewer_id = t.reviewer_id AND (e.kind = 'reviewer.disabled'
+             OR e.kind = 'session.signed_out' AND coalesce(e.body ->> '$.detail.session', t.id) = t.id
+                AND e.body ->> '$.detail.kept' IS NOT t.id
+             OR e.kind = 'password.changed' AND e.body ->> '$.detail.kept' IS NOT t.id))"
+    ),
+};
+
+pub(super) const API_TOKENS: Sealed = Sealed {
+    table: "api_tokens",
+    key: "id",
+    columns: &[
+        ("id", Text),
+        ("reviewer_id", Text),
+        ("token_hash", Text),
+        ("may_decide", Number),
+        ("created_at", Number),
+        ("expires_at", Number),
+        ("ended_at", Number),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.reviewer_id = t.reviewer_id",
+    overtaken: about_reviewer!(
+        "e.seq > t.entry AND t.ended_at IS NULL AND e.reviewer_id = t.reviewer_id AND (e.kind = 'reviewer.disabled'
+             OR e.kind = 'token.revoked' AND coalesce(e.body ->> '$.detail.token', t.id) = t.id)"
+    ),
+};
+
+pub(super) const LINKS: Sealed = Sealed {
+    table: "sign_in_links",
+    key: "token_hash",
+    columns: &[
+        ("token_hash", Text),
+        ("code_hash", Text),
+        ("reviewer_id", Text),
+        ("created_at", Number),
+        ("expires_at", Number),
+        ("ended_at", Number),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.reviewer_id = t.reviewer_id",
+    // A person has one open link at a time, and any sign-in by a link spends it.
+    overtaken: about_reviewer!(
+        "e.seq > t.entry AND t.ended_at IS NULL AND e.reviewer_id = t.reviewer_id
+         AND (e.kind IN ('reviewer.disabled', 'password.changed', 'link.made')
+             OR e.kind = 'session.signed_in' AND e.body ->> '$.detail.by' = 'link')"
+    ),
+};
+
+impl Sealed {
+    /// `SELECT` of whole rows with what their seals are judged by; what follows `which` chooses them.
+    pub(super) fn select(&self, which: &str) -> sqlx::AssertSqlSafe<String> {
+        let Self { table, logged, overtaken, .. } = self;
+        sqlx::AssertSqlSafe(format!(
+            "SELECT t.*, EXISTS ({logged}) AS logged, EXISTS ({overtaken}) AS overtaken FROM {table} t {which}"
+        ))
+    }
+
+    /// Whether a row of [`Sealed::select`] is as Placet wrote it last.
+    pub(super) fn is_genuine(&self, row: &SqliteRow, trust: &Trust) -> Result<bool, StoreError> {
+        self.is_genuine_as("", row, trust)
+    }
+
+    /// As [`Sealed::is_genuine`], for a row whose columns stand beside others, under names that begin with `prefix`.
+    pub(super) fn is_genuine_as(&self, prefix: &str, row: &SqliteRow, trust: &Trust) -> Result<bool, StoreError> {
+        let name = |column: &str| format!("{prefix}{column}");
+        let entry: Option<i64> = row.try_get(name("entry").as_str())?;
+        let stored: Option<String> = row.try_get(name("seal").as_str())?;
+        let (Some(entry), Some(stored)) = (entry, stored) else { return Ok(false) };
+        let in_log = row.try_get::<bool, _>(name("logged").as_str())? || entry >= trust.unwritten;
+        let last = in_log && !row.try_get::<bool, _>(name("overtaken").as_str())?;
+        let stored: Option<Digest> = stored.parse().ok();
+        Ok(last
+            && stored.is_some_and(|stored| {
+                self.seal(&trust.seal, prefix, row, entry).is_ok_and(|seal| seal.matches(&stored))
+            }))
+    }
+
+    fn seal(&self, seal: &Seal, prefix: &str, row: &SqliteRow, entry: i64) -> Result<Digest, sqlx::Error> {
+        let mut parts = vec![b"placet/row/v1".to_vec(), self.table.as_bytes().to_vec(), entry.to_be_bytes().to_vec()];
+        for (column, holds) in self.columns {
+            let name = format!("{prefix}{column}");
+            let value = match holds {
+                Text => row.try_get::<Option<String>, _>(name.as_str())?.map(|text| [b"t", text.as_bytes()].concat()),
+                Number => row.try_get::<Option<i64>, _>(name.as_str())?.map(|number| number.to_be_bytes().to_vec()),
+            };
+            parts.extend([column.as_bytes().to_vec(), value.unwrap_or_default()]);
+        }
+        Ok(seal.mac(parts.iter().map(Vec::as_slice)))
+    }
+
+    /// Seals a row as it stands now: the log's entry `entry` made it so; `None`: the one that it named before.
+    pub(super) async fn seal_row(&self, tx: &mut Tx<'_>, key: &str, entry: Option<i64>) -> Result<(), StoreError> {
+        let seal = tx.trust().seal;
+        self.seal_with(tx.connection(), &seal, key, entry).await
+    }
+
+    /// As [`Sealed::seal_row`], outside the writer.
+    pub(super) async fn seal_with(
+        &self,
+        connection: &mut SqliteConnection,
+        seal: &Seal,
+        key: &str,
+        entry: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let Self { table, key: column, .. } = self;
+        let select = sqlx::AssertSqlSafe(format!("SELECT * FROM {table} WHERE {column} = $1"));
+        let row = sqlx::query(select).bind(key).fetch_one(&mut *connection).await?;
+        let entry = entry.or(row.try_get("entry")?).unwrap_or_default();
+        let sealed = self.seal(seal, "", &row, entry)?;
+        let update = sqlx::AssertSqlSafe(format!("UPDATE {table} SET entry = $2, seal = $3 WHERE {column} = $1"));
+        sqlx::query(update).bind(key).bind(entry).bind(sealed.to_string()).execute(connection).await?;
+        Ok(())
+    }
+}

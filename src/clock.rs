@@ -17,6 +17,14 @@ pub enum Clock {
     System,
     /// Stands still until it is set.
     Manual(Arc<watch::Sender<Millis>>),
+    /// The machine's clock, running faster since a moment of the machine's; never outside tests.
+    #[cfg(feature = "failpoints")]
+    Hurried {
+        /// Before this moment it shows the machine's time.
+        since: Millis,
+        /// How many times as fast.
+        times: u32,
+    },
 }
 
 impl Clock {
@@ -24,6 +32,20 @@ impl Clock {
     #[must_use]
     pub fn manual(now: Millis) -> Self {
         Self::Manual(Arc::new(watch::Sender::new(now)))
+    }
+
+    /// The clock of a process in service: the machine's. Crash tests, which start such processes, hurry it by
+    /// `PLACET_CLOCK=SINCE*TIMES`, so that they need not wait for deadlines.
+    #[must_use]
+    pub fn of_process() -> Self {
+        #[cfg(feature = "failpoints")]
+        if let Ok(text) = std::env::var("PLACET_CLOCK") {
+            let read = text.split_once('*').and_then(|(since, times)| {
+                Some(Self::Hurried { since: Millis(since.parse().ok()?), times: times.parse().ok()? })
+            });
+            return read.unwrap_or_else(|| panic!("PLACET_CLOCK={text} is not SINCE*TIMES"));
+        }
+        Self::System
     }
 
     /// Now.
@@ -36,6 +58,10 @@ impl Clock {
                 Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
             }
             Self::Manual(now) => *now.borrow(),
+            #[cfg(feature = "failpoints")]
+            Self::Hurried { since, times } => {
+                since.after(Self::System.now().since(*since) * *times)
+            }
         }
     }
 
@@ -66,6 +92,15 @@ impl Clock {
                 // The sender lives in `self`, so the wait can only end by the moment's coming.
                 let _ = now.subscribe().wait_for(|now| *now >= moment).await;
             }
+            #[cfg(feature = "failpoints")]
+            Self::Hurried { times, .. } => loop {
+                let left = moment.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                // Rounded up: whoever wakes a moment early would only look again.
+                tokio::time::sleep((left / *times + Duration::from_millis(1)).min(Duration::from_secs(60))).await;
+            },
         }
     }
 

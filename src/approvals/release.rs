@@ -87,6 +87,7 @@ impl Approvals {
         let log = self.0.store.entries_of(id).await?;
         let (seal, solo) = (self.0.seal.clone(), self.0.settings.self_approval);
         let rules = std::sync::Arc::clone(&self.0.rules);
+        failpoint!("release.claim");
         let claimed = self
             .0
             .store
@@ -101,6 +102,7 @@ impl Approvals {
             // Somebody else claimed it, or its time is over: nothing to do here.
             Err(NotChanged::Invalid(..) | NotChanged::NoSuchCall | NotChanged::Declined(())) => return Ok(()),
         };
+        failpoint!("release.claimed");
         self.announce(&claimed);
         if !matches!(claimed.state, CallState::Releasing { .. }) {
             return Ok(());
@@ -113,10 +115,12 @@ impl Approvals {
     /// stops, and a restart then finds the outcome unknown.
     async fn record(&self, id: CallId, claim: ClaimId, answer: Result<Answer, ForwardError>) -> Result<(), StoreError> {
         let mut wait = std::time::Duration::from_millis(100);
+        failpoint!("release.record");
         loop {
             let answer = answer.clone();
             match self.0.store.change_call(id, None, move |scene| Ok::<_, ()>(finish(scene, claim, answer))).await {
                 Ok(Ok(call)) => {
+                    failpoint!("release.recorded");
                     self.announce(&call);
                     return Ok(());
                 }

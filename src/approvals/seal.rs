@@ -2,7 +2,7 @@
 //! that whoever can edit rows still cannot release a call.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -10,6 +10,7 @@ use sha2::Sha256;
 
 use crate::call::{Approver, Digest, HeldCall, Millis, StoredVote, Submission, Vote};
 use crate::clock::Entropy;
+use crate::durable;
 
 /// The key of the seals.
 #[derive(Clone)]
@@ -33,7 +34,6 @@ impl Seal {
     /// # Errors
     /// The file cannot be read or made, or does not hold 32 bytes.
     pub fn load_or_create(folder: &Path, entropy: &Entropy) -> io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt as _;
         let path = folder.join("seal.key");
         match fs::File::open(&path) {
             Ok(mut file) => {
@@ -49,10 +49,7 @@ impl Seal {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = entropy.bytes::<32>();
-                let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-                file.write_all(&key)?;
-                file.sync_all()?;
-                fs::File::open(folder)?.sync_all()?;
+                durable::write(&path, &key)?;
                 Ok(Self(key))
             }
             Err(error) => Err(error),

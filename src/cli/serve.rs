@@ -53,7 +53,7 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
     let app = App::start(
         config,
         Outside {
-            clock: Clock::System,
+            clock: Clock::of_process(),
             entropy: Entropy::System,
             mailer: app::mailer(config)?,
             listener,

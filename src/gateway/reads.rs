@@ -25,10 +25,13 @@ pub fn start(context: &Arc<Context>, call: &HeldCall) {
     let (context, id) = (Arc::clone(context), call.submission.id);
     let reads = call.submission.requirement.context.clone();
     context.gateway.clone().tasks().spawn("context_reads", async move {
+        failpoint!("submit.read");
         let results = join_all(reads.into_iter().take(MOST).map(|read| one(&context, id, read))).await;
+        failpoint!("submit.was_read");
         if let Err(error) = context.gateway.parts().store.set_context(id, results).await {
             tracing::warn!(call = %id, %error, "what was read for the reviewer was not stored");
         }
+        failpoint!("submit.noted");
     });
 }
 

@@ -214,6 +214,7 @@ async fn hold(
     let (submission, proof) = make(now)?;
     let digest = submission.digest();
     insert(tx, &submission, digest, proof).await?;
+    failpoint!("submit.params" => sqlx::Error);
     tx.append(
         Entry::new("call.held")
             .call(submission.id)
@@ -226,6 +227,7 @@ async fn hold(
             .with("expires_at", now.after(submission.requirement.timeout).to_string()),
     )?;
     tx.notify("call.held", submission.id, None).await?;
+    failpoint!("submit.notice" => sqlx::Error);
     let held = load(tx, submission.id).await?.ok_or(sqlx::Error::RowNotFound)?;
     Ok(Ok(Holding::New(Box::new(held))))
 }
@@ -281,6 +283,7 @@ async fn insert(tx: &mut Tx<'_>, call: &Submission, digest: Digest, proof: HoldP
         .bind(proof.0.to_string())
         .execute(tx.connection())
         .await?;
+    failpoint!("submit.call" => sqlx::Error);
     let span = call.arguments_at;
     let sql = "INSERT INTO call_params (call_id, params, args_start, args_end) VALUES ($1, $2, $3, $4)";
     sqlx::query(sql)
@@ -317,15 +320,19 @@ async fn change<R: Send + 'static>(
         Err(invalid) => return Ok(Err(NotChanged::Invalid(Box::new(call), invalid))),
     };
     update(tx, &call, &next, change.approval).await?;
+    failpoint!("change.state" => sqlx::Error);
     if let Some(vote) = &change.vote {
         insert_vote(tx, id, vote).await?;
+        failpoint!("change.vote" => sqlx::Error);
     }
     if let Some(answer) = &change.answer {
         insert_answer(tx, id, answer).await?;
+        failpoint!("change.answer" => sqlx::Error);
     }
     tx.append(change.entry)?;
     if let Some(kind) = change.notice {
         tx.notify(kind, id, None).await?;
+        failpoint!("change.notice" => sqlx::Error);
     }
     let changed = load(tx, id).await?.ok_or(sqlx::Error::RowNotFound)?;
     Ok(Ok(changed))

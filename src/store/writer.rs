@@ -123,6 +123,7 @@ impl Writer {
                 answers.into_iter().for_each(|answer| answer(Err(StoreError::NotWritten(Arc::clone(&error)))));
             } else {
                 answers.into_iter().for_each(|answer| answer(Ok(())));
+                failpoint!("store.answered");
             }
         }
         if let Err(error) = self.close().await {
@@ -137,7 +138,9 @@ impl Writer {
         answers: &mut Vec<Answer>,
     ) -> Result<(), sqlx::Error> {
         let mut entries = Vec::new();
+        failpoint!("store.begin" => sqlx::Error);
         let mut failure = begin(&mut self.connection).await.err();
+        failpoint!("store.begun");
         // What was taken from the queue is answered, come what may: after a failure the rest is only collected.
         for job in batch {
             match job {
@@ -160,8 +163,11 @@ impl Writer {
         if let Some(error) = failure {
             return Err(error);
         }
+        failpoint!("store.entries" => sqlx::Error);
         log::insert(&mut self.connection, &entries).await?;
+        failpoint!("store.commit" => sqlx::Error);
         sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        failpoint!("store.committed");
         Ok(())
     }
 

@@ -17,11 +17,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // What is passed in everywhere.
     ("clock", &["call"]),
     ("lifecycle", &[]),
+    ("durable", &[]),
     ("telemetry", &[]),
     ("config", &["call", "policy"]),
     // The core.
     ("store", &["audit", "call", "clock", "lifecycle", "telemetry"]),
-    ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "store", "telemetry"]),
+    ("approvals", &["audit", "call", "clock", "durable", "lifecycle", "policy", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
     // The edges. `gateway` asks the policy in force and logs what needs nobody's approval; `review` reads what its

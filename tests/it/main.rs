@@ -5,6 +5,7 @@ mod approvals;
 mod attack;
 mod browser;
 mod components;
+mod crash;
 mod gateway;
 mod house;
 mod notify;

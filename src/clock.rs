@@ -59,9 +59,7 @@ impl Clock {
             }
             Self::Manual(now) => *now.borrow(),
             #[cfg(feature = "failpoints")]
-            Self::Hurried { since, times } => {
-                since.after(Self::System.now().since(*since) * *times)
-            }
+            Self::Hurried { since, times } => since.after(Self::System.now().since(*since) * *times),
         }
     }
 

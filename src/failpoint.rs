@@ -171,7 +171,9 @@ mod armed {
     #[must_use]
     pub fn reach(point: &str) -> bool {
         let armed = ARMED.get_or_init(|| match std::env::var("PLACET_FAILPOINT") {
-            Ok(text) => Armed::read(&text).unwrap_or_else(|| panic!("PLACET_FAILPOINT={text} names no point or action")),
+            Ok(text) => {
+                Armed::read(&text).unwrap_or_else(|| panic!("PLACET_FAILPOINT={text} names no point or action"))
+            }
             Err(_) => Armed::Nothing,
         });
         match armed {
@@ -227,7 +229,9 @@ mod armed {
 
         #[test]
         fn what_arms_nothing_is_refused() {
-            for bad in ["", "abort", "store.commit", "store.commit=", "store.commit=abort@0", "nowhere=abort", "trace=1"] {
+            for bad in
+                ["", "abort", "store.commit", "store.commit=", "store.commit=abort@0", "nowhere=abort", "trace=1"]
+            {
                 assert!(Armed::read(bad).is_none(), "{bad}");
             }
             let Some(Armed::Point { name, action, at, .. }) = Armed::read("store.commit=stop@3") else {

@@ -46,7 +46,9 @@ async fn carry_out(mut plan: Plan, template: Arc<Template>) -> Result<Figures, S
         match run(&plan, &template).await? {
             Outcome::Whole(figures) => return Ok(figures),
             // What is only tidied up after a crash need not be.
-            Outcome::NotReached(1) if plan.round > 0 && plan.deaths.len() > 1 && !plan.point.starts_with("recover.") => {
+            Outcome::NotReached(1)
+                if plan.round > 0 && plan.deaths.len() > 1 && !plan.point.starts_with("recover.") =>
+            {
                 plan.deaths.truncate(1);
             }
             Outcome::NotReached(at) => match tries.pop_front() {
@@ -62,9 +64,8 @@ async fn what_is_killed_at_any_point_comes_back_whole() {
     let template = Arc::new(Template::make().await);
     let often = trace(&template).await;
     let at_once = usize::try_from(number("PLACET_CRASHES_AT_ONCE").unwrap_or(4)).unwrap();
-    let mut runs = stream::iter(asked(&often))
-        .map(|plan| carry_out(plan, Arc::clone(&template)))
-        .buffer_unordered(at_once);
+    let mut runs =
+        stream::iter(asked(&often)).map(|plan| carry_out(plan, Arc::clone(&template))).buffer_unordered(at_once);
     let (mut figures, mut failures) = (Figures::default(), Vec::new());
     while let Some(ended) = runs.next().await {
         match ended {

@@ -155,7 +155,7 @@ pub(super) fn plan(point: &'static str, round: u64, often: impl Fn(&str) -> u64)
     let death = |point: &'static str, dice: &mut Dice| {
         // The first round takes the first time, which is reached for certain; later ones any.
         let at = if round == 0 { 1 } else { 1 + dice.below(often(point).max(1)) };
-        let kill = if (round + dice.below(2)) % 2 == 0 { Kill::Abort } else { Kill::Outside };
+        let kill = if (round + dice.below(2)).is_multiple_of(2) { Kill::Abort } else { Kill::Outside };
         Death { point, at, kill }
     };
     let mut deaths = Vec::new();

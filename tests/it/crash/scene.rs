@@ -46,7 +46,7 @@ impl Scene {
         let mut callers = JoinSet::new();
         for (number, kind) in calls.iter().copied().enumerate() {
             let scene = self.clone();
-            callers.spawn(async move { Caller { scene, number, kind, session: None }.run().await });
+            callers.spawn(async move { Caller { scene, number, kind, session: None, asked: 0 }.run().await });
         }
         while let Some(ended) = callers.join_next().await {
             ended.unwrap();
@@ -90,7 +90,9 @@ impl Scene {
         let body = json!({"verdict": verdict, "digest": digest, "reason": "as planned"});
         loop {
             let request = self.http.post(format!("{}/api/v1/calls/{call}/decision", self.url));
-            match sent(request.bearer_auth(token).header("content-type", "application/json").body(body.to_string())).await {
+            match sent(request.bearer_auth(token).header("content-type", "application/json").body(body.to_string()))
+                .await
+            {
                 Some((StatusCode::OK, answer)) => {
                     let state = answer["state"].as_str().unwrap().to_owned();
                     return self.book.acknowledge(Acknowledged { call, by, verdict, state });
@@ -136,6 +138,19 @@ struct Caller {
     number: usize,
     kind: Kind,
     session: Option<String>,
+    /// The id of the last request.
+    asked: u32,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// The last word about the call.
+    Over,
+    /// It goes on without its caller, who is to come back; or an error.
+    ComeBack,
+    /// The stream ended without an answer.
+    Nothing,
 }
 
 impl Caller {
@@ -151,18 +166,17 @@ impl Caller {
 
     /// Calls until the call is over, however often it is told to come back.
     async fn answer(&mut self) {
-        while !self.ask_and_hear().await {
+        while self.ask_and_hear().await != Heard::Over {
             self.scene.book.leave(self.number);
         }
     }
 
-    /// Whether the answer was the last word.
-    async fn ask_and_hear(&mut self) -> bool {
+    async fn ask_and_hear(&mut self) -> Heard {
         match self.ask().await {
             Some(response) => self.hear(response).await,
             None => {
                 tokio::time::sleep(SOON).await;
-                false
+                Heard::Nothing
             }
         }
     }
@@ -175,7 +189,7 @@ impl Caller {
                 continue;
             };
             let call = tokio::select! {
-                over = self.hear(response) => if over { return } else { continue },
+                heard = self.hear(response) => if heard == Heard::Over { return } else { continue },
                 call = book.waiting(self.number) => call,
             };
             // The response is dropped, and with it the stream.
@@ -196,13 +210,13 @@ impl Caller {
             let hearing = self.hear(response);
             tokio::pin!(hearing);
             let call = tokio::select! {
-                over = &mut hearing => if over { return } else { continue },
+                heard = &mut hearing => if heard == Heard::Over { return } else { continue },
                 call = book.waiting(self.number) => call,
             };
-            let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
-            let sent = self.in_session(&cancel).send().await;
-            // If it was lost, the call is found again and taken back again.
-            if sent.is_ok_and(|answer| answer.status() == StatusCode::ACCEPTED) {
+            let cancel =
+                json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": self.asked}});
+            // Where it came too late its caller was told to come back before, and does.
+            if self.in_session(&cancel).send().await.is_ok() && hearing.await == Heard::Nothing {
                 return self.scene.until_not(&call, &OPEN).await;
             }
         }
@@ -240,7 +254,8 @@ impl Caller {
             }
         }
         let params = json!({"name": self.kind.tool(), "arguments": {"n": self.number}});
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        self.asked += 1;
+        let body = json!({"jsonrpc": "2.0", "id": self.asked, "method": "tools/call", "params": params});
         let response = self.in_session(&body).send().await.ok().filter(|response| response.status() == StatusCode::OK);
         if response.is_none() {
             self.session = None;
@@ -248,18 +263,21 @@ impl Caller {
         response
     }
 
-    /// Reads to the answer; whether it is the last word about the call.
-    async fn hear(&self, mut response: Response) -> bool {
+    /// Reads to the answer.
+    async fn hear(&self, mut response: Response) -> Heard {
         let mut text = String::new();
         while let Ok(Some(piece)) = response.chunk().await {
             text.push_str(std::str::from_utf8(&piece).unwrap());
         }
-        let data = text.lines().filter_map(|line| line.strip_prefix("data: ").or(line.starts_with('{').then_some(line)));
-        let messages = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-        let Some(answer) = messages.filter(|message| message.get("method").is_none()).last() else { return false };
+        let data =
+            text.lines().filter_map(|line| line.strip_prefix("data: ").or(line.starts_with('{').then_some(line)));
+        let mut messages = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+        let Some(answer) = messages.rfind(|message| message.get("method").is_none()) else {
+            return Heard::Nothing;
+        };
         let about = &answer["result"]["_meta"]["placet/call"];
-        let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else { return false };
+        let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else { return Heard::ComeBack };
         self.scene.book.tell(call.to_owned(), state.to_owned());
-        !OPEN.contains(&state)
+        if OPEN.contains(&state) { Heard::ComeBack } else { Heard::Over }
     }
 }

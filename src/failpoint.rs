@@ -45,15 +45,21 @@ mod armed {
         // Every transaction.
         "store.begin",
         "store.begun",
-        "store.entries",
+        "store.read",
+        "store.write",
         "store.commit",
         "store.committed",
         "store.answered",
+        // Behind the rows of every table, within the statement that writes a batch.
+        "write.calls",
+        "write.params",
+        "write.changes",
+        "write.votes",
+        "write.answers",
+        "write.notices",
+        "write.entries",
         // Submit.
         "submit.hold",
-        "submit.call",
-        "submit.params",
-        "submit.notice",
         "submit.held",
         "submit.read",
         "submit.was_read",
@@ -64,11 +70,6 @@ mod armed {
         "caller.gone",
         "caller.noted",
         "caller.returned",
-        // Every step of a call.
-        "change.state",
-        "change.vote",
-        "change.answer",
-        "change.notice",
         // Decide.
         "decide.vote",
         "decide.decided",

@@ -6,6 +6,7 @@ use super::Approvals;
 use crate::call::{
     AgentId, CallId, Caller, Digest, Era, HeldCall, Millis, Requirement, Submission, ToolName, UpstreamName,
 };
+use crate::clock::Entropy;
 use crate::store::{HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
 
 /// A call that the policy wants approved.
@@ -98,6 +99,29 @@ fn same_call(agent: AgentId, upstream: &UpstreamName, tool: &ToolName, canonical
     Digest(hash.finalize().into())
 }
 
+/// The call as it is held at this moment, under an id and a salt of its own.
+fn submission(new: NewCall, same_call: Digest, now: Millis, entropy: &Entropy) -> Submission {
+    Submission {
+        id: CallId(entropy.uuid(now)),
+        agent: new.agent,
+        upstream: new.upstream,
+        upstream_config: new.upstream_config,
+        tool: new.tool,
+        tool_schema: new.tool_schema,
+        params: new.params,
+        arguments_at: new.arguments_at,
+        headers: new.headers,
+        same_call,
+        nonce: entropy.bytes(),
+        policy: new.policy,
+        rule: new.rule,
+        requirement: new.requirement,
+        era: new.era,
+        client: new.client,
+        created_at: now,
+    }
+}
+
 impl Approvals {
     /// Holds a call: when this returns `New`, call, log entry and notices are durable.
     ///
@@ -137,27 +161,8 @@ impl Approvals {
         let agent = new.agent.id;
         let same_call = same_call(agent, &new.upstream, &new.tool, &new.canonical_arguments);
         let (entropy, seal) = (self.0.entropy.clone(), self.0.seal.clone());
-        let submission = move |now: Millis| Submission {
-            id: CallId(entropy.uuid(now)),
-            agent: new.agent,
-            upstream: new.upstream,
-            upstream_config: new.upstream_config,
-            tool: new.tool,
-            tool_schema: new.tool_schema,
-            params: new.params,
-            arguments_at: new.arguments_at,
-            headers: new.headers,
-            same_call,
-            nonce: entropy.bytes(),
-            policy: new.policy,
-            rule: new.rule,
-            requirement: new.requirement,
-            era: new.era,
-            client: new.client,
-            created_at: now,
-        };
         let make = move |now: Millis| {
-            let submission = submission(now);
+            let submission = submission(new.clone(), same_call, now, &entropy);
             let proof = seal.held(&submission)?;
             Ok((submission, HoldProof(proof)))
         };

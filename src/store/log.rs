@@ -1,11 +1,11 @@
-//! The log's rows: append in bulk, read by filter.
+//! The log's rows: append one, read by filter.
 
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::visible::visible;
 use super::{Sight, Store, StoreError};
-use crate::audit::{Entry, Head, SealedEntry};
+use crate::audit::{Entry, Head};
 use crate::call::{CallId, Digest, Millis};
 
 /// An entry as it stands in the log.
@@ -65,39 +65,6 @@ pub(super) async fn head(connection: &mut SqliteConnection) -> Result<Head, Stor
         let seq: i64 = row.try_get("seq")?;
         Ok(Head { seq, leaf: leaf(&row, seq)?, at: Millis(row.try_get("at")?) })
     })
-}
-
-/// Writes a batch's entries in one statement.
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    entries: &[(Entry, SealedEntry)],
-) -> Result<(), sqlx::Error> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<_> = entries
-        .iter()
-        .map(|(entry, sealed)| {
-            serde_json::json!([
-                sealed.seq,
-                sealed.at,
-                entry.kind,
-                entry.call,
-                entry.agent,
-                entry.upstream,
-                entry.tool,
-                entry.reviewer,
-                sealed.body,
-                sealed.leaf
-            ])
-        })
-        .collect();
-    let rows = serde_json::to_string(&rows).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
-    let sql = "INSERT INTO entries (seq, at, kind, call_id, agent, upstream, tool, reviewer_id, body, leaf)
-               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                      value ->> 7, value ->> 8, value ->> 9
-               FROM json_each($1) ORDER BY value ->> 0";
-    sqlx::query(sql).bind(rows).execute(connection).await.map(drop)
 }
 
 fn leaf(row: &SqliteRow, seq: i64) -> Result<Digest, StoreError> {

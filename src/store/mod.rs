@@ -5,6 +5,7 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod batch;
 mod calls;
 mod calls_read;
 mod identity;

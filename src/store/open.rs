@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
 
-use super::{StoreError, log};
+use super::{StoreError, batch, log};
 use crate::audit::Head;
 
 /// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
@@ -42,6 +42,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
+    batch::prepare(&mut connection).await?;
     let head = log::head(&mut connection).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)

@@ -1,6 +1,6 @@
 //! The outbox: what reviewers have to be told, kept until they were.
 //!
-//! A notice is written in the transaction of what happened (`Tx::notify`). Later it is addressed: one row in `mails`
+//! A notice is written in the transaction of what happened. Later it is addressed: one row in `mails`
 //! for each reviewer. Rows are claimed before a mail leaves and settled after, so that a crash in between repeats a mail
 //! (with the same Message-ID) and never loses one.
 
@@ -125,24 +125,6 @@ pub enum Settled {
         /// The same without addresses, for the log.
         plain: String,
     },
-}
-
-impl Tx<'_> {
-    /// Queues a notice about a call, committed together with what it tells of.
-    ///
-    /// # Errors
-    /// The database did not take it.
-    pub(crate) async fn notify(
-        &mut self,
-        kind: &'static str,
-        call: CallId,
-        detail: Option<String>,
-    ) -> Result<(), StoreError> {
-        let now = self.now();
-        let sql = "INSERT INTO outbox (kind, call_id, detail, created_at) VALUES ($1, $2, $3, $4)";
-        sqlx::query(sql).bind(kind).bind(call.to_string()).bind(detail).bind(now.0).execute(self.connection()).await?;
-        Ok(())
-    }
 }
 
 fn bad(table: &'static str, row: &dyn ToString, column: &'static str, problem: &dyn ToString) -> StoreError {

@@ -1,12 +1,12 @@
 //! What a decision must know of people and agents, read inside the transaction that decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, StoreError, Tx};
-use crate::call::{AgentId, Email, GroupName, ReviewerId};
+use super::{Store, StoreError};
+use crate::call::{Email, GroupName, ReviewerId};
 
 /// A reviewer, as far as a decision is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,21 +23,11 @@ pub struct Person {
     pub disabled: bool,
 }
 
-/// Everybody of `ids` who has an account.
-pub(super) async fn people(
-    tx: &mut Tx<'_>,
-    ids: &BTreeSet<ReviewerId>,
-) -> Result<BTreeMap<ReviewerId, Person>, StoreError> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let sql = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
-               WHERE id IN (SELECT value FROM json_each($1))";
-    let rows = sqlx::query(sql).bind(serde_json::to_string(ids)?).fetch_all(tx.connection()).await?;
-    rows.iter().map(|row| person(row).map(|person| (person.id, person))).collect()
-}
+/// Everybody who has an account under one of the ids in a JSON list.
+pub(super) const SELECT: &str = "SELECT id, email, groups, is_reviewer, disabled_at FROM reviewers
+                                 WHERE id IN (SELECT value FROM json_each($1))";
 
-fn person(row: &SqliteRow) -> Result<Person, StoreError> {
+pub(super) fn person(row: &SqliteRow) -> Result<Person, StoreError> {
     let text: String = row.try_get("id")?;
     let bad = |column, problem: String| StoreError::BadRow { table: "reviewers", row: text.clone(), column, problem };
     let groups: String = row.try_get("groups")?;
@@ -68,11 +58,4 @@ impl Store {
         };
         Ok(rows.iter().map(person).filter_map(readable).collect())
     }
-}
-
-/// Whether the agent is known and not revoked.
-pub(super) async fn agent_is_active(tx: &mut Tx<'_>, agent: AgentId) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM agents WHERE id = $1 AND revoked_at IS NULL";
-    let found: Option<i64> = sqlx::query_scalar(sql).bind(agent.to_string()).fetch_optional(tx.connection()).await?;
-    Ok(found.is_some())
 }

@@ -9,11 +9,17 @@ use crate::call::{
     Answer, Approver, CallState, Caller, Digest, HeldCall, Millis, Requirement, StoredVote, Submission, Verdict, Vote,
 };
 
-/// Every column of a call, its parameters, votes and answer, in one row; what follows chooses the rows.
+/// Every column of a call, its parameters, votes and answer, in one row, after further columns if there are any; what
+/// follows chooses the rows.
 macro_rules! select_calls {
     ($which:expr) => {
+        select_calls!("", $which)
+    };
+    ($more:expr, $which:expr) => {
         concat!(
-            "SELECT c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
+            "SELECT ",
+            $more,
+            "c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
             "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes ",
             "FROM calls c JOIN call_params p ON p.call_id = c.id LEFT JOIN call_answers a ON a.call_id = c.id ",
@@ -189,6 +195,21 @@ pub(super) struct StateColumns {
 }
 
 impl StateColumns {
+    /// What the columns come to when `next` is written after them: null keeps what is there, but of how a call ended
+    /// only the last word counts.
+    pub(super) fn then(&mut self, next: Self) {
+        *self = Self {
+            expires_at: next.expires_at.or(self.expires_at),
+            escalated: next.escalated || self.escalated,
+            approved_at: next.approved_at.or(self.approved_at),
+            approved_by: next.approved_by.or(self.approved_by),
+            usable_until: next.usable_until.or(self.usable_until),
+            claim: next.claim.or(self.claim.take()),
+            ended_by: next.ended_by,
+            ended_why: next.ended_why,
+        };
+    }
+
     pub(super) fn of(state: &CallState) -> Self {
         match state {
             CallState::Pending { expires_at, escalated, .. } => {

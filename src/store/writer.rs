@@ -1,9 +1,9 @@
-//! The one writer: takes the operations that wait, runs them in one `BEGIN IMMEDIATE` transaction, commits, and only
-//! then answers each of them. It never waits to fill a batch.
+//! The one writer: takes the operations that wait, carries them out in one transaction, and only after its commit answers
+//! each of them. It never waits to fill a batch.
 //!
-//! An operation that fails is undone alone (a savepoint) and answered with its error; a COMMIT that fails undoes and
-//! refuses the whole batch. Log entries of a batch are written in one statement, since the hop to SQLite's thread
-//! costs more than the rows do.
+//! The hot operations are [`Job`]s, carried out together in a few statements (see `batch`). If their write fails for
+//! what may be the fault of one of them, they are tried again one by one, so that a bad one harms nobody. The rare ones
+//! are closures over the transaction, each in a savepoint of its own; they come first.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BoxFuture, StoreError, log};
+use super::batch::{Append, Batch, Job};
+use super::{BoxFuture, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
 use crate::clock::Clock;
@@ -28,7 +29,7 @@ const QUEUE: usize = 1024;
 /// Answers the caller, told whether the commit went through.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// What an operation left behind: whether to keep its changes, and how to answer.
+/// What a rare operation left behind: whether to keep its changes, and how to answer.
 struct Step {
     keep: bool,
     answer: Answer,
@@ -36,18 +37,19 @@ struct Step {
 
 type Work = Box<dyn for<'t, 'c> FnOnce(&'t mut Tx<'c>) -> BoxFuture<'t, Step> + Send>;
 
-enum Job {
-    /// Any operation.
+enum Item {
+    /// A hot operation.
+    Job(Box<dyn Job>),
+    /// Any other.
     Work(&'static str, Work),
-    /// Only a log entry.
-    Append(Box<Entry>, Answer),
 }
 
 /// The way to the writer.
 #[derive(Clone, Debug)]
-pub(super) struct Handle(mpsc::Sender<Job>);
+pub(super) struct Handle(mpsc::Sender<Item>);
 
 impl Handle {
+    /// Has `work` done as a transaction of its own.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -74,27 +76,39 @@ impl Handle {
                 }
             })
         });
-        self.0.send(Job::Work(name, work)).await.map_err(|_| StoreError::Stopping)?;
-        // Without a word it was refused together with its batch, unless there is no writer any more.
-        answered.await.map_err(|_| if self.0.is_closed() { StoreError::Stopping } else { not_begun() })?
+        self.hand_in(Item::Work(name, work), answered).await
+    }
+
+    /// Has a job done that `make` builds around where its answer goes.
+    pub(super) async fn job<T: Send + 'static, J: Job + 'static>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> J,
+    ) -> Result<T, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        self.hand_in(Item::Job(Box::new(make(reply))), answered).await
     }
 
     pub(super) async fn append(&self, entry: Entry) -> Result<(), StoreError> {
-        let (reply, answered) = oneshot::channel();
-        let answer: Answer = Box::new(move |done| {
-            let _ = reply.send(done);
-        });
-        self.0.send(Job::Append(Box::new(entry), answer)).await.map_err(|_| StoreError::Stopping)?;
-        answered.await.map_err(|_| StoreError::Stopping)?
+        self.job(|reply| Append::new(entry, reply)).await
+    }
+
+    async fn hand_in<T>(
+        &self,
+        item: Item,
+        answered: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.0.send(item).await.map_err(|_| StoreError::Stopping)?;
+        // Without a word it was refused together with its batch, unless there is no writer any more.
+        answered.await.map_err(|_| if self.0.is_closed() { StoreError::Stopping } else { not_begun() })?
     }
 }
 
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
 pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
-    let (sender, jobs) = mpsc::channel(QUEUE);
+    let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, clock };
-        writer.run(jobs).await;
+        let writer = Writer { connection, head, clock, sure: true };
+        writer.run(items).await;
         drop(lock);
     });
     Handle(sender)
@@ -104,74 +118,143 @@ struct Writer {
     connection: SqliteConnection,
     head: Head,
     clock: Clock,
+    /// No transaction is open outside of a batch. After a failure that is not known for sure: a write without a BEGIN of
+    /// its own could then be part of one that never commits.
+    sure: bool,
 }
 
 impl Writer {
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut items: mpsc::Receiver<Item>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while jobs.recv_many(&mut batch, BATCH).await > 0 {
-            let before = self.head;
-            let mut answers = Vec::with_capacity(batch.len());
-            let outcome = self.transact(batch.drain(..), &mut answers).await;
-            if let Err(error) = outcome {
-                self.head = before;
-                telemetry::store_failed();
-                tracing::error!(%error, "a batch of writes was not committed");
-                let error = Arc::new(error);
-                // Undo whatever is still open; if that fails too, the next BEGIN says so.
-                let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-                answers.into_iter().for_each(|answer| answer(Err(StoreError::NotWritten(Arc::clone(&error)))));
-            } else {
-                answers.into_iter().for_each(|answer| answer(Ok(())));
-                failpoint!("store.answered");
+        while items.recv_many(&mut batch, BATCH).await > 0 {
+            let (mut jobs, mut works) = (Vec::with_capacity(batch.len()), Vec::new());
+            for item in batch.drain(..) {
+                match item {
+                    Item::Job(job) => jobs.push(job),
+                    Item::Work(name, work) => works.push((name, work)),
+                }
             }
+            self.batch(jobs, works).await;
         }
         if let Err(error) = self.close().await {
             tracing::warn!(%error, "the database was not closed cleanly; it recovers at the next start");
         }
     }
 
-    /// Runs a batch and commits it. On an error nothing of it is kept; `answers` holds who must hear of it.
-    async fn transact(
-        &mut self,
-        batch: impl ExactSizeIterator<Item = Job>,
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), sqlx::Error> {
-        let mut entries = Vec::new();
-        failpoint!("store.begin" => sqlx::Error);
-        let mut failure = begin(&mut self.connection).await.err();
-        failpoint!("store.begun");
-        // What was taken from the queue is answered, come what may: after a failure the rest is only collected.
-        for job in batch {
-            match job {
-                Job::Append(entry, answer) => {
-                    answers.push(answer);
-                    if failure.is_none() {
-                        let now = self.clock.now();
-                        failure =
-                            self.head.seal(&entry, now).map(|sealed| entries.push((*entry, sealed))).err().map(json);
-                    }
-                }
-                Job::Work(_, work) if failure.is_some() => answers.push(refuse(work)),
-                Job::Work(name, work) => {
-                    if let Err(error) = self.one(name, work, &mut entries, answers).await {
-                        failure = Some(error);
-                    }
-                }
+    /// Carries out and commits what was taken from the queue. Everything of it is answered, come what may.
+    async fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, works: Vec<(&'static str, Work)>) {
+        let before = self.head;
+        let (mut entries, mut answers) = (Vec::new(), Vec::new());
+        let open = !works.is_empty() || !self.sure;
+        if open && let Err(error) = self.works(works, &mut entries, &mut answers).await {
+            self.undo(before, &Arc::new(error), &mut answers).await;
+            return self.one_by_one(jobs).await;
+        }
+        let after_works = self.head;
+        let Err(error) = self.write(open, &entries, &mut jobs).await else {
+            answers.into_iter().for_each(|answer| answer(Ok(())));
+            jobs.into_iter().for_each(|job| job.answer(Ok(())));
+            failpoint!("store.answered");
+            return;
+        };
+        if !(may_be_of_one(&error) && (jobs.len() > 1 || open && !jobs.is_empty())) {
+            let error = Arc::new(error);
+            self.undo(before, &error, &mut answers).await;
+            jobs.into_iter().for_each(|job| job.answer(Err(StoreError::NotWritten(Arc::clone(&error)))));
+            return;
+        }
+        tracing::debug!(%error, jobs = jobs.len(), "a batch of writes was undone; its operations are tried one by one");
+        self.head = after_works;
+        self.sure = false;
+        if open {
+            match self.works_alone(&entries).await {
+                Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
+                Err(error) => self.undo(before, &Arc::new(error), &mut answers).await,
             }
         }
-        if let Some(error) = failure {
-            return Err(error);
+        self.one_by_one(jobs).await;
+    }
+
+    /// Each job as a batch of its own.
+    async fn one_by_one(&mut self, jobs: Vec<Box<dyn Job>>) {
+        for job in jobs {
+            let (before, mut jobs) = (self.head, [job]);
+            let written = self.alone(&mut jobs).await.map_err(Arc::new);
+            if let Err(error) = &written {
+                self.undo(before, error, &mut Vec::new()).await;
+            }
+            let [job] = jobs;
+            job.answer(written.map_err(StoreError::NotWritten));
         }
-        failpoint!("store.entries" => sqlx::Error);
-        log::insert(&mut self.connection, &entries).await?;
-        failpoint!("store.commit" => sqlx::Error);
-        sqlx::query("COMMIT").execute(&mut self.connection).await?;
+    }
+
+    async fn alone(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+        let open = !self.sure;
+        if open {
+            self.begin().await?;
+        }
+        self.write(open, &[], jobs).await
+    }
+
+    /// Carries out `jobs` and writes what comes of them together with `entries`; commits where a transaction is `open`.
+    /// Without one the write is a transaction by itself.
+    async fn write(
+        &mut self,
+        open: bool,
+        entries: &[(Entry, SealedEntry)],
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<(), sqlx::Error> {
+        if open && !jobs.is_empty() {
+            sqlx::query("SAVEPOINT jobs").execute(&mut self.connection).await?;
+        }
+        failpoint!("store.read" => sqlx::Error);
+        let batch = Batch::run(&mut self.connection, &self.clock, self.head, entries, jobs).await?;
+        failpoint!("store.write" => sqlx::Error);
+        let head = batch.write(&mut self.connection).await?;
+        if open {
+            failpoint!("store.commit" => sqlx::Error);
+            sqlx::query("COMMIT").execute(&mut self.connection).await?;
+            self.sure = true;
+        }
         failpoint!("store.committed");
+        self.head = head;
         Ok(())
     }
 
-    async fn one(
+    /// Commits the rare operations and their entries after the jobs failed, unless the failure has ended the transaction:
+    /// then there is nothing left to go back to, which is an error, and nothing is written.
+    async fn works_alone(&mut self, entries: &[(Entry, SealedEntry)]) -> Result<(), sqlx::Error> {
+        sqlx::query("ROLLBACK TO jobs").execute(&mut self.connection).await?;
+        self.write(true, entries, &mut []).await
+    }
+
+    /// Begins a transaction and carries out the rare operations in it. `answers` holds who must hear of its end.
+    async fn works(
+        &mut self,
+        works: Vec<(&'static str, Work)>,
+        entries: &mut Vec<(Entry, SealedEntry)>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), sqlx::Error> {
+        let mut failure = self.begin().await.err();
+        for (name, work) in works {
+            // What was taken from the queue is answered: after a failure the rest is only collected.
+            if failure.is_some() {
+                answers.push(refuse(work));
+            } else if let Err(error) = self.work(name, work, entries, answers).await {
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        failpoint!("store.begin" => sqlx::Error);
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        failpoint!("store.begun");
+        Ok(())
+    }
+
+    async fn work(
         &mut self,
         name: &'static str,
         work: Work,
@@ -196,18 +279,30 @@ impl Writer {
         Ok(())
     }
 
+    /// Goes back to `before` after a failed write, and tells those who wait for it.
+    async fn undo(&mut self, before: Head, error: &Arc<sqlx::Error>, answers: &mut Vec<Answer>) {
+        self.head = before;
+        self.sure = false;
+        telemetry::store_failed();
+        tracing::error!(%error, "a batch of writes was not committed");
+        // Undoes whatever is still open; if that fails too, the next BEGIN says so.
+        let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        answers.drain(..).for_each(|answer| answer(Err(StoreError::NotWritten(Arc::clone(error)))));
+    }
+
     async fn close(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await?;
         self.connection.close().await
     }
 }
 
-async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("BEGIN IMMEDIATE").execute(connection).await.map(drop)
-}
-
-fn json(error: serde_json::Error) -> sqlx::Error {
-    sqlx::Error::Encode(Box::new(error))
+/// Whether a single operation can be at fault, as when a row breaks a constraint or stands on a damaged page. A full or
+/// failing disk fails them all.
+fn may_be_of_one(error: &sqlx::Error) -> bool {
+    /// SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, NOTADB.
+    const OF_ALL: [i32; 8] = [5, 6, 7, 8, 10, 13, 14, 26];
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| !OF_ALL.contains(&(code & 0xff)))
 }
 
 /// What the caller of an operation is told that was never run.

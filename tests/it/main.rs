@@ -18,6 +18,7 @@ mod review_sign_in;
 mod review_surface;
 mod stop;
 mod store;
+mod store_batch;
 mod support;
 mod terminal;
 mod upstream;

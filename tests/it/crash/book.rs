@@ -28,6 +28,8 @@ pub(super) struct Records {
     pub(super) told: Vec<Told>,
     /// Every call that anybody was shown.
     pub(super) shown: BTreeSet<String>,
+    /// What was refused and came about all the same.
+    pub(super) lies: Vec<String>,
     /// By number of the plan: the call that waits for reviewers now.
     waiting: BTreeMap<usize, String>,
     /// Numbers whose caller has left, or was told to come back.
@@ -55,6 +57,10 @@ impl Book {
 
     pub(super) fn acknowledge(&self, acknowledged: Acknowledged) {
         self.records().acknowledged.push(acknowledged);
+    }
+
+    pub(super) fn lie(&self, lie: String) {
+        self.records().lies.push(lie);
     }
 
     pub(super) fn tell(&self, call: String, state: String) {

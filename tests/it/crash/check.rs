@@ -217,6 +217,7 @@ pub(super) fn sent(world: &World) -> BTreeMap<String, usize> {
 
 /// Everything that anybody was told is so.
 pub(super) fn promises(calls: &BTreeMap<String, Row>, records: &Records, wrong: &mut Vec<String>) {
+    wrong.extend(records.lies.iter().cloned());
     for call in records.shown.iter().filter(|call| !calls.contains_key(*call)) {
         wrong.push(format!("{call} was shown and is gone"));
     }

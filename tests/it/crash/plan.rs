@@ -84,6 +84,26 @@ pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers
     "approval": { "timeout": "10s", "on_timeout": "approve", "risk": "write", "execute_within": "1d" } },
   "cancel": { "action": "require_approval", "approval": { "timeout": "1d" } } } }"#;
 
+/// The points at which a write can fail instead.
+pub(super) const CAN_FAIL: [&str; 16] = [
+    "start.key",
+    "start.key.written",
+    "start.key.named",
+    "store.begin",
+    "store.read",
+    "store.write",
+    "store.commit",
+    "write.calls",
+    "write.params",
+    "write.changes",
+    "write.votes",
+    "write.answers",
+    "write.notices",
+    "write.entries",
+    "mail.addressing",
+    "mail.settling",
+];
+
 /// How the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kill {
@@ -91,6 +111,8 @@ pub(super) enum Kill {
     Abort,
     /// Frozen at the point, then SIGKILL from outside.
     Outside,
+    /// Not at all: the write fails.
+    Fail,
 }
 
 /// Where a process dies.
@@ -108,6 +130,7 @@ impl Death {
         let action = match self.kill {
             Kill::Abort => "abort",
             Kill::Outside => "stop",
+            Kill::Fail => "fail",
         };
         format!("{}={action}@{}", self.point, self.at)
     }
@@ -172,9 +195,22 @@ pub(super) fn plan(point: &'static str, round: u64, often: impl Fn(&str) -> u64)
             deaths.push(death(other, &mut dice));
         }
     }
+    Plan { point, round, deaths, calls: calls(&mut dice) }
+}
+
+/// The plan of a round in which a write fails at a point.
+pub(super) fn fault(point: &'static str, round: u64, often: impl Fn(&str) -> u64) -> Plan {
+    let at = CAN_FAIL.iter().position(|known| *known == point).expect("a point that can fail") as u64;
+    let mut dice = Dice::new(round.wrapping_mul(2003).wrapping_add(at));
+    // Late in a run what is reached has more to spoil.
+    let at = if round == 0 { 1 } else { 1 + dice.below(often(point).max(1)) };
+    Plan { point, round, deaths: vec![Death { point, at, kill: Kill::Fail }], calls: calls(&mut dice) }
+}
+
+fn calls(dice: &mut Dice) -> Vec<Kind> {
     let mut calls = Kind::ALL.to_vec();
     for _ in 0..dice.below(10) {
         calls.push(Kind::ALL[dice.below(Kind::ALL.len() as u64) as usize]);
     }
-    Plan { point, round, deaths, calls }
+    calls
 }

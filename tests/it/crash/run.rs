@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::book::Book;
 use super::check;
-use super::plan::{Kind, Plan};
+use super::plan::{Kill, Kind, Plan};
 use super::process::{Process, Said};
 use super::scene::Scene;
 use super::world::{PATIENCE, Template, World};
@@ -80,6 +80,8 @@ pub(super) enum Outcome {
 enum Fate {
     Died,
     Finished,
+    /// It said that it cannot.
+    NotStarted,
 }
 
 struct Run<'a> {
@@ -132,11 +134,14 @@ impl<'a> Run<'a> {
             let process = self.world.start(Some(death.armed()));
             let said = process.said();
             self.said.push(Arc::clone(&said));
-            if matches!(self.live(process, PATIENCE).await?, Fate::Finished) {
-                return Ok(Outcome::NotReached(at));
-            }
-            if !said.points().iter().any(|point| point == death.point) {
-                return Err("it died elsewhere".to_owned());
+            let fate = self.live(process, PATIENCE).await?;
+            let reached = said.points().iter().any(|point| point == death.point);
+            match fate {
+                Fate::Finished if reached && death.kill == Kill::Fail => {}
+                Fate::NotStarted if reached && death.kill == Kill::Fail => {}
+                Fate::Finished => return Ok(Outcome::NotReached(at)),
+                Fate::Died if reached && death.kill != Kill::Fail => {}
+                Fate::NotStarted | Fate::Died => return Err("it ended elsewhere, or otherwise".to_owned()),
             }
             *self.figures.deaths.entry(death.point).or_default() += 1;
             let copy = self.world.copy();
@@ -147,7 +152,7 @@ impl<'a> Run<'a> {
         self.figures.restarts = self.plan.deaths.len();
         match self.live(process, PATIENCE).await? {
             Fate::Finished => self.check().map(Outcome::Whole),
-            Fate::Died => Err("it ended of itself".to_owned()),
+            Fate::Died | Fate::NotStarted => Err("it ended of itself".to_owned()),
         }
     }
 
@@ -156,6 +161,7 @@ impl<'a> Run<'a> {
         let Some(url) = process.serving().await else {
             return match process.ended().await {
                 None => Ok(Fate::Died),
+                Some(2) => Ok(Fate::NotStarted),
                 Some(code) => Err(format!("it did not start, and ended with {code}")),
             };
         };

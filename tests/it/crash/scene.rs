@@ -88,6 +88,7 @@ impl Scene {
     async fn decide(&self, call: String, digest: String, verdict: &'static str, by: &'static str) {
         let token = if by == "mira" { &self.template.mira } else { &self.template.noor };
         let body = json!({"verdict": verdict, "digest": digest, "reason": "as planned"});
+        let mut refused = false;
         loop {
             let request = self.http.post(format!("{}/api/v1/calls/{call}/decision", self.url));
             match sent(request.bearer_auth(token).header("content-type", "application/json").body(body.to_string()))
@@ -97,8 +98,17 @@ impl Scene {
                     let state = answer["state"].as_str().unwrap().to_owned();
                     return self.book.acknowledge(Acknowledged { call, by, verdict, state });
                 }
-                // Decided already, or voted already: by a verdict that nobody was told of.
-                Some((StatusCode::CONFLICT, _)) => return,
+                // Decided already, or voted already: by a verdict whose answer broke off.
+                Some((StatusCode::CONFLICT, answer)) => {
+                    if refused {
+                        self.book.lie(format!("{by}'s {verdict} was refused, and then: {answer}"));
+                    }
+                    return;
+                }
+                Some((StatusCode::SERVICE_UNAVAILABLE, _)) => {
+                    refused = true;
+                    tokio::time::sleep(SOON).await;
+                }
                 Some((status, answer)) => panic!("{by}'s {verdict} was answered {status}: {answer}"),
                 None => tokio::time::sleep(SOON).await,
             }
@@ -107,8 +117,11 @@ impl Scene {
 
     async fn api(&self, token: &str, path: &str) -> Option<Value> {
         let (status, answer) = sent(self.http.get(format!("{}{path}", self.url)).bearer_auth(token)).await?;
-        assert_eq!(status, StatusCode::OK, "{path}: {answer}");
-        Some(answer)
+        match status {
+            StatusCode::OK => Some(answer),
+            StatusCode::SERVICE_UNAVAILABLE => None,
+            _ => panic!("{path} was answered {status}: {answer}"),
+        }
     }
 
     /// Returns when the call is in none of these states.
@@ -147,9 +160,9 @@ struct Caller {
 enum Heard {
     /// The last word about the call.
     Over,
-    /// It goes on without its caller, who is to come back; or an error.
+    /// It goes on without its caller, who is to come back.
     ComeBack,
-    /// The stream ended without an answer.
+    /// The stream ended without an answer, or the answer tells of no call.
     Nothing,
 }
 
@@ -166,8 +179,17 @@ impl Caller {
 
     /// Calls until the call is over, however often it is told to come back.
     async fn answer(&mut self) {
-        while self.ask_and_hear().await != Heard::Over {
+        loop {
+            let heard = self.ask_and_hear().await;
+            if heard == Heard::Over {
+                return;
+            }
             self.scene.book.leave(self.number);
+            if self.kind == Kind::Late && heard == Heard::ComeBack {
+                // It runs while nobody waits for it.
+                let call = self.scene.book.waiting(self.number).await;
+                self.scene.until_not(&call, &OPEN).await;
+            }
         }
     }
 
@@ -276,7 +298,7 @@ impl Caller {
             return Heard::Nothing;
         };
         let about = &answer["result"]["_meta"]["placet/call"];
-        let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else { return Heard::ComeBack };
+        let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else { return Heard::Nothing };
         self.scene.book.tell(call.to_owned(), state.to_owned());
         if OPEN.contains(&state) { Heard::ComeBack } else { Heard::Over }
     }

@@ -1,0 +1,221 @@
+//! One batch of the hot operations: what they need is read at once, each is carried out in memory, one after the other,
+//! and what comes of them is written at once.
+//!
+//! A job sees what the jobs before it in the batch did, as if each were a transaction of its own; none is answered
+//! before all are committed. If the write fails, all is undone, and every job may be asked again, alone.
+
+mod append;
+mod change;
+#[cfg(feature = "failpoints")]
+mod faults;
+mod hold;
+mod read;
+mod rows;
+mod write;
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tokio::sync::oneshot;
+
+pub(super) use append::Append;
+pub(super) use change::Change;
+pub(super) use hold::Hold;
+pub(super) use write::prepare;
+
+use self::read::{Counts, Found, Read, Wanted};
+use self::write::{Was, Writes};
+use super::people::{self, Person};
+use super::row::StateColumns;
+use super::{ApprovalProof, CallChange, StoreError};
+use crate::audit::{Entry, Head, SealedEntry};
+use crate::call::{AgentId, CallId, CallState, Digest, HeldCall, Millis, ReviewerId};
+use crate::clock::Clock;
+
+/// An operation that a batch carries out.
+pub(super) trait Job: Send {
+    /// Says what it needs to know.
+    fn wants(&self, wanted: &mut Wanted);
+    /// Carries itself out in memory. Asked again, it forgets what came of it before.
+    fn run(&mut self, batch: &mut Batch<'_>);
+    /// Tells its caller what came of it, now that the batch is committed or failed.
+    fn answer(self: Box<Self>, written: Result<(), StoreError>);
+}
+
+/// Where a job's caller waits for what came of it.
+struct Reply<T> {
+    to: oneshot::Sender<Result<T, StoreError>>,
+    outcome: Option<Result<T, StoreError>>,
+}
+
+impl<T> Reply<T> {
+    fn new(to: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { to, outcome: None }
+    }
+
+    /// A caller that has gone away does not undo what it asked for: sending to it may fail. Without an outcome there was
+    /// no run, which the caller learns from the reply's being dropped.
+    fn send(self, written: Result<(), StoreError>) {
+        let answer = match (self.outcome, written) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (None, Ok(())) => return,
+        };
+        let _ = self.to.send(answer);
+    }
+}
+
+/// A call in a batch: as the jobs so far have left it, and what is to be written of it.
+struct Slot {
+    found: Found,
+    was: Was,
+    set: Option<(StateColumns, Option<ApprovalProof>)>,
+}
+
+/// The state of things in the middle of a batch.
+pub(super) struct Batch<'w> {
+    clock: &'w Clock,
+    head: Head,
+    calls: HashMap<CallId, Slot>,
+    damaged: HashMap<CallId, SqliteRow>,
+    people: HashMap<ReviewerId, SqliteRow>,
+    latest: HashMap<Digest, CallId>,
+    counts: HashMap<AgentId, Counts>,
+    writes: Writes,
+}
+
+impl<'w> Batch<'w> {
+    /// Reads what `jobs` want and carries them out. Nothing is written yet.
+    pub(super) async fn run(
+        connection: &mut SqliteConnection,
+        clock: &'w Clock,
+        head: Head,
+        entries: &[(Entry, SealedEntry)],
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<Self, sqlx::Error> {
+        let mut wanted = Wanted::default();
+        jobs.iter().for_each(|job| job.wants(&mut wanted));
+        let now = clock.now().max(head.at);
+        let Read { calls, people, latest, counts } = Read::all(connection, wanted, now, jobs.len()).await?;
+        let mut batch = Self {
+            clock,
+            head,
+            calls: HashMap::with_capacity(calls.len()),
+            damaged: HashMap::new(),
+            people,
+            latest,
+            counts,
+            writes: Writes::default(),
+        };
+        for (id, call) in calls {
+            match call {
+                Ok(found) => {
+                    let was = Was::of(&found.call);
+                    batch.calls.insert(id, Slot { found, was, set: None });
+                }
+                Err(row) => {
+                    batch.damaged.insert(id, row);
+                }
+            }
+        }
+        entries.iter().for_each(|(entry, sealed)| batch.writes.entry(entry, sealed));
+        jobs.iter_mut().for_each(|job| job.run(&mut batch));
+        Ok(batch)
+    }
+
+    /// Writes what came of it, or nothing, and answers with the log's new head.
+    pub(super) async fn write(mut self, connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
+        for slot in self.calls.values() {
+            if let Some((set, approval)) = &slot.set {
+                self.writes.change(&slot.found.call, &slot.was, set, *approval);
+            }
+        }
+        self.writes.execute(connection).await?;
+        Ok(self.head)
+    }
+
+    /// The moment of a write: never earlier than any moment that was committed before, whatever the clock says.
+    fn now(&self) -> Millis {
+        self.clock.now().max(self.head.at)
+    }
+
+    fn append(&mut self, entry: &Entry, at: Millis) -> Result<(), StoreError> {
+        let sealed = self.head.seal(entry, at)?;
+        self.writes.entry(entry, &sealed);
+        Ok(())
+    }
+
+    /// A call as it stands, if there is one.
+    fn call(&self, id: CallId) -> Result<Option<&Found>, StoreError> {
+        match (self.calls.get(&id), self.damaged.get(&id)) {
+            (Some(slot), _) => Ok(Some(&slot.found)),
+            // It is read again for its error, which every job that asks for it gets.
+            (None, Some(row)) => read::found(row).map(|_| None),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The latest same call as it stands.
+    fn same(&self, same_call: Digest) -> Result<Option<&HeldCall>, StoreError> {
+        let Some(id) = self.latest.get(&same_call) else { return Ok(None) };
+        Ok(self.call(*id)?.map(|found| &found.call))
+    }
+
+    fn counts(&self, agent: AgentId) -> Counts {
+        self.counts.get(&agent).copied().unwrap_or_default()
+    }
+
+    /// Those of `ids` who have an account.
+    fn people(&self, ids: impl Iterator<Item = ReviewerId>) -> Result<BTreeMap<ReviewerId, Person>, StoreError> {
+        let rows = ids.filter_map(|id| self.people.get(&id));
+        rows.map(|row| people::person(row).map(|person| (person.id, person))).collect()
+    }
+
+    /// Takes a new call in: row, entry and notice.
+    fn hold(&mut self, call: HeldCall, entry: &Entry) -> Result<(), StoreError> {
+        let (id, agent, now) = (call.submission.id, call.submission.agent.id, call.submission.created_at);
+        self.append(entry, now)?;
+        self.writes.call(&call)?;
+        self.writes.notice("call.held", id, now);
+        self.latest.insert(call.submission.same_call, id);
+        let counts = self.counts.entry(agent).or_default();
+        *counts = Counts { open: counts.open + 1, new: counts.new + 1, oldest: counts.oldest.or(Some(now)) };
+        let was = Was::of(&call);
+        self.calls.insert(id, Slot { found: Found { call, agent_is_active: true }, was, set: None });
+        Ok(())
+    }
+
+    /// Takes a call's step to `next` in, with everything that is committed together with it, and answers with the call
+    /// as it will stand in the database.
+    fn change(&mut self, id: CallId, next: CallState, change: CallChange, now: Millis) -> Result<HeldCall, StoreError> {
+        self.append(&change.entry, now)?;
+        let slot = self.calls.get_mut(&id).ok_or(StoreError::NoSuchCall(id))?;
+        let call = &mut slot.found.call;
+        let columns = StateColumns::of(&next);
+        let (set, approval) = slot.set.get_or_insert_default();
+        set.then(columns);
+        *approval = change.approval.or(*approval);
+        let closes = next.is_terminal() && !call.state.is_terminal();
+        if closes && let Some(counts) = self.counts.get_mut(&call.submission.agent.id) {
+            counts.open -= 1;
+        }
+        if let CallState::Pending { expires_at, .. } = next {
+            call.expires_at = expires_at;
+        }
+        call.state = next;
+        call.changed_at = now;
+        call.approval_mac = change.approval.map(|proof| proof.0).or(call.approval_mac);
+        if let Some(vote) = change.vote {
+            self.writes.vote(id, &vote);
+            call.votes.push(vote);
+        }
+        if let Some(answer) = change.answer {
+            self.writes.answer(id, &answer, now);
+            call.answer = Some(answer);
+        }
+        if let Some(kind) = change.notice {
+            self.writes.notice(kind, id, now);
+        }
+        Ok(call.clone())
+    }
+}

@@ -1,0 +1,167 @@
+//! Reads what a batch needs to know, in at most three statements: what answers for new calls and how many calls their
+//! agents have, every call that is to change, everybody who decides or decided on one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::call::{AgentId, CallId, Digest, HeldCall, Millis, ReviewerId};
+use crate::store::people;
+use crate::store::row::{self, select_calls};
+use crate::store::{HoldLimits, StoreError};
+
+/// For each hash of a call the latest such call; for each agent how many of its calls are open and how many are new,
+/// counted no further than it matters, and when the oldest of the new ones was held.
+const FACTS: &str = "
+    SELECT value AS key,
+           (SELECT id FROM calls WHERE same_call = value ORDER BY changed_at DESC, id DESC LIMIT 1) AS latest,
+           0 AS open, 0 AS new, NULL AS oldest
+    FROM json_each($1)
+    UNION ALL
+    SELECT value, NULL,
+           (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = value
+                                  AND state IN ('pending', 'approved', 'releasing') LIMIT $3)),
+           (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = value AND created_at > $5 LIMIT $4)),
+           (SELECT min(created_at) FROM calls WHERE agent_id = value AND created_at > $5)
+    FROM json_each($2)";
+
+const CALLS: &str = select_calls!(
+    "EXISTS (SELECT 1 FROM agents g WHERE g.id = c.agent_id AND g.revoked_at IS NULL) AS agent_is_active, ",
+    "WHERE c.id IN (SELECT value FROM json_each($1))"
+);
+
+/// What the jobs of a batch want read.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Wanted {
+    calls: BTreeSet<CallId>,
+    people: BTreeSet<ReviewerId>,
+    same: BTreeSet<Digest>,
+    agents: BTreeSet<AgentId>,
+    /// The widest bounds that any job counts to.
+    open: u32,
+    new: u32,
+}
+
+impl Wanted {
+    /// This call, and who wants to decide on it.
+    pub(super) fn call(&mut self, id: CallId, by: Option<ReviewerId>) {
+        self.calls.insert(id);
+        self.people.extend(by);
+    }
+
+    /// The latest same call.
+    pub(super) fn same(&mut self, same_call: Digest) {
+        self.same.insert(same_call);
+    }
+
+    /// How many calls this agent has, as far as it matters for these bounds.
+    pub(super) fn agent(&mut self, agent: AgentId, limits: &HoldLimits) {
+        self.agents.insert(agent);
+        self.open = self.open.max(limits.pending);
+        self.new = self.new.max(limits.new_per_hour);
+    }
+}
+
+/// How many calls an agent has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) open: i64,
+    pub(super) new: i64,
+    pub(super) oldest: Option<Millis>,
+}
+
+/// A call as it was read.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) call: HeldCall,
+    /// Its agent is known and not revoked.
+    pub(super) agent_is_active: bool,
+}
+
+/// What was read. A damaged row is the error of those jobs alone that ask for it.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) calls: HashMap<CallId, Result<Found, SqliteRow>>,
+    pub(super) people: HashMap<ReviewerId, SqliteRow>,
+    pub(super) latest: HashMap<Digest, CallId>,
+    pub(super) counts: HashMap<AgentId, Counts>,
+}
+
+impl Read {
+    /// Reads what is wanted at `now`. `changes` is how many steps at most the batch itself takes: agents' open calls are
+    /// counted that much further, so that what closes in the batch makes room rightly.
+    pub(super) async fn all(
+        connection: &mut SqliteConnection,
+        mut wanted: Wanted,
+        now: Millis,
+        changes: usize,
+    ) -> Result<Self, sqlx::Error> {
+        let mut read = Self::default();
+        if !wanted.same.is_empty() {
+            read.facts(connection, &mut wanted, now, changes).await?;
+        }
+        if !wanted.calls.is_empty() {
+            let rows = sqlx::query(CALLS).bind(list(&wanted.calls)).fetch_all(&mut *connection).await?;
+            for row in rows {
+                let Some(id) = key(&row, "id") else { continue };
+                let found = found(&row).map_err(|_| row);
+                if let Ok(found) = &found {
+                    wanted.people.extend(found.call.votes.iter().map(|stored| stored.vote.by));
+                }
+                read.calls.insert(id, found);
+            }
+        }
+        if !wanted.people.is_empty() {
+            let rows = sqlx::query(people::SELECT).bind(list(&wanted.people)).fetch_all(connection).await?;
+            read.people = rows.into_iter().filter_map(|row| Some((key(&row, "id")?, row))).collect();
+        }
+        Ok(read)
+    }
+
+    async fn facts(
+        &mut self,
+        connection: &mut SqliteConnection,
+        wanted: &mut Wanted,
+        now: Millis,
+        changes: usize,
+    ) -> Result<(), sqlx::Error> {
+        let open = i64::from(wanted.open).saturating_add(i64::try_from(changes).unwrap_or(i64::MAX));
+        let rows = sqlx::query(FACTS)
+            .bind(list(&wanted.same))
+            .bind(list(&wanted.agents))
+            .bind(open)
+            .bind(i64::from(wanted.new))
+            .bind(now.before(Duration::from_secs(3600)).0)
+            .fetch_all(connection)
+            .await?;
+        for row in rows {
+            if let Some(same_call) = key(&row, "key") {
+                // A row under an id that is none answers for nothing.
+                let Some(latest) = key(&row, "latest") else { continue };
+                self.latest.insert(same_call, latest);
+                wanted.calls.insert(latest);
+            } else if let Some(agent) = key(&row, "key") {
+                let oldest: Option<i64> = row.try_get("oldest")?;
+                let counts =
+                    Counts { open: row.try_get("open")?, new: row.try_get("new")?, oldest: oldest.map(Millis) };
+                self.counts.insert(agent, counts);
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn found(row: &SqliteRow) -> Result<Found, StoreError> {
+    Ok(Found { call: row::held_call(row)?, agent_is_active: row.try_get("agent_is_active")? })
+}
+
+fn list<T: ToString>(items: &BTreeSet<T>) -> String {
+    let items: Vec<_> = items.iter().map(|item| format!("\"{}\"", item.to_string())).collect();
+    format!("[{}]", items.join(","))
+}
+
+fn key<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Option<T> {
+    row.try_get::<Option<String>, _>(column).ok().flatten().and_then(|text| text.parse().ok())
+}

@@ -1,0 +1,300 @@
+//! Writes what a batch decided: one statement, whatever the batch holds, since every statement costs a hop to SQLite's
+//! thread that is dearer than its rows.
+//!
+//! The statement inserts one row into a temporary view of the writer's connection; a trigger takes it apart into the
+//! tables. SQLite makes that one atomic statement, so that outside a transaction it needs no BEGIN and no COMMIT.
+
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteConnection;
+
+#[cfg(feature = "failpoints")]
+use super::faults::{self, INSERT, VIEW};
+use super::rows::Column::{self, Number, Text as Words};
+use super::rows::{Rows, Text, cells};
+use crate::audit::{Entry, SealedEntry};
+use crate::call::{Answer, CallId, HeldCall, Millis, StoredVote};
+use crate::store::row::StateColumns;
+use crate::store::{ApprovalProof, StoreError};
+
+const CALLS: &[Column] = &[
+    Words("id"),
+    Words("agent_id"),
+    Words("agent_name"),
+    Words("agent_owner"),
+    Words("upstream"),
+    Words("upstream_config"),
+    Words("tool"),
+    Words("tool_schema"),
+    Words("headers"),
+    Words("same_call"),
+    Words("nonce"),
+    Words("policy"),
+    Words("rule"),
+    Words("requirement"),
+    Words("era"),
+    Words("client"),
+    Number("created_at"),
+    Words("digest"),
+    Words("state"),
+    Number("expires_at"),
+    Number("changed_at"),
+    Words("held_mac"),
+];
+
+const PARAMS: &[Column] = &[Words("call_id"), Words("params"), Number("args_start"), Number("args_end")];
+
+/// What a call was when it was read, and what it becomes; null keeps what is there.
+const CHANGES: &[Column] = &[
+    Words("id"),
+    Words("was"),
+    Words("digest"),
+    Number("was_expires_at"),
+    Number("was_changed_at"),
+    Words("state"),
+    Number("expires_at"),
+    Number("escalated"),
+    Number("approved_at"),
+    Words("approved_by"),
+    Number("usable_until"),
+    Words("claim"),
+    Words("ended_by"),
+    Words("ended_why"),
+    Words("approval_mac"),
+    Number("changed_at"),
+];
+
+const VOTES: &[Column] = &[
+    Words("call_id"),
+    Words("reviewer_id"),
+    Words("email"),
+    Words("verdict"),
+    Number("at"),
+    Words("reason"),
+    Words("mac"),
+];
+
+const ANSWERS: &[Column] = &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at")];
+
+const NOTICES: &[Column] = &[Words("kind"), Words("call_id"), Number("created_at")];
+
+const ENTRIES: &[Column] = &[
+    Number("seq"),
+    Number("at"),
+    Words("kind"),
+    Words("call_id"),
+    Words("agent"),
+    Words("upstream"),
+    Words("tool"),
+    Words("reviewer_id"),
+    Words("body"),
+    Words("leaf"),
+];
+
+/// What a batch is inserted into.
+#[cfg(not(feature = "failpoints"))]
+const VIEW: &str = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params, NULL AS changes,
+    NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries";
+
+/// Writes a batch.
+#[cfg(not(feature = "failpoints"))]
+const INSERT: &str = "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+/// What a trigger's statement begins with, for each table.
+fn insert(table: &str, from: &str, columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
+    let cells = cells("NEW.text", columns);
+    format!("INSERT INTO {table} ({}) SELECT {cells} FROM jsonb_each(NEW.{from})", names.join(", "))
+}
+
+/// Compare and set: a row must still be what was decided on, else nothing of the batch is written.
+fn update() -> [String; 2] {
+    let cells = cells("NEW.text", CHANGES);
+    [
+        format!(
+            "UPDATE calls SET state = n.state, expires_at = coalesce(n.expires_at, calls.expires_at),
+                 escalated = max(calls.escalated, n.escalated), approved_at = coalesce(n.approved_at, calls.approved_at),
+                 approved_by = coalesce(n.approved_by, calls.approved_by),
+                 usable_until = coalesce(n.usable_until, calls.usable_until), claim = coalesce(n.claim, calls.claim),
+                 ended_by = n.ended_by, ended_why = n.ended_why,
+                 approval_mac = coalesce(n.approval_mac, calls.approval_mac), changed_at = n.changed_at
+             FROM (SELECT {cells} FROM jsonb_each(NEW.changes)) AS n
+             WHERE calls.id = n.id AND calls.state = n.was AND calls.digest = n.digest
+                 AND calls.expires_at = n.was_expires_at AND calls.changed_at = n.was_changed_at"
+        ),
+        "SELECT RAISE(ABORT, 'a call is not as it was when it was read')
+         WHERE NEW.changes IS NOT NULL AND changes() <> json_array_length(NEW.changes)"
+            .to_owned(),
+    ]
+}
+
+/// What the trigger does, in order: calls before what refers to them, and before the changes of them.
+fn statements() -> Vec<String> {
+    let mut statements = vec![insert("calls", "calls", CALLS), insert("call_params", "params", PARAMS)];
+    statements.extend(update());
+    statements.extend([
+        insert("votes", "votes", VOTES),
+        insert("call_answers", "answers", ANSWERS),
+        insert("outbox", "notices", NOTICES),
+        insert("entries", "entries", ENTRIES),
+    ]);
+    #[cfg(feature = "failpoints")]
+    let statements = faults::between(statements);
+    statements
+}
+
+/// Makes the view and its trigger for this connection alone; they end with it.
+pub(in crate::store) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(VIEW).execute(&mut *connection).await?;
+    let trigger = format!(
+        "CREATE TEMP TRIGGER batch_is_written INSTEAD OF INSERT ON batch BEGIN {}; END",
+        statements().join("; ")
+    );
+    sqlx::query(AssertSqlSafe(trigger)).execute(connection).await.map(drop)
+}
+
+/// What a call was when it was read, or as this batch inserts it.
+#[derive(Clone, Debug)]
+pub(super) struct Was {
+    state: &'static str,
+    expires_at: Millis,
+    changed_at: Millis,
+}
+
+impl Was {
+    pub(super) fn of(call: &HeldCall) -> Self {
+        Self { state: call.state.name(), expires_at: call.expires_at, changed_at: call.changed_at }
+    }
+}
+
+/// Everything that one batch writes.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    text: Text,
+    calls: Rows,
+    params: Rows,
+    changes: Rows,
+    votes: Rows,
+    answers: Rows,
+    notices: Rows,
+    entries: Rows,
+}
+
+impl Writes {
+    /// A call that was held just now.
+    pub(super) fn call(&mut self, held: &HeldCall) -> Result<(), StoreError> {
+        let call = &held.submission;
+        let headers = serde_json::to_string(&call.headers)?;
+        let requirement = serde_json::to_string(&call.requirement)?;
+        let era = serde_json::to_value(call.era)?;
+        self.calls
+            .row(&mut self.text)
+            .display(call.id)
+            .display(call.agent.id)
+            .text(call.agent.name.as_str())
+            .text(call.agent.owner.as_str())
+            .text(call.upstream.as_str())
+            .display(call.upstream_config)
+            .text(call.tool.as_str())
+            .display_if(call.tool_schema)
+            .text(&headers)
+            .display(call.same_call)
+            .display(crate::call::Digest(call.nonce))
+            .display(call.policy)
+            .text(&call.rule)
+            .text(&requirement)
+            .text_if(era.as_str())
+            .text_if(call.client.as_deref())
+            .number(call.created_at.0)
+            .display(held.digest)
+            .text(held.state.name())
+            .number(held.expires_at.0)
+            .number(held.changed_at.0)
+            .display_if(held.held_mac);
+        let byte = |at: usize| i64::try_from(at).unwrap_or(i64::MAX);
+        self.params
+            .row(&mut self.text)
+            .display(call.id)
+            .text(&call.params)
+            .number_if(call.arguments_at.map(|(start, _)| byte(start)))
+            .number_if(call.arguments_at.map(|(_, end)| byte(end)));
+        Ok(())
+    }
+
+    /// What a call becomes, after everything that the batch did to it.
+    pub(super) fn change(&mut self, call: &HeldCall, was: &Was, set: &StateColumns, approval: Option<ApprovalProof>) {
+        self.changes
+            .row(&mut self.text)
+            .display(call.submission.id)
+            .text(was.state)
+            .display(call.digest)
+            .number(was.expires_at.0)
+            .number(was.changed_at.0)
+            .text(call.state.name())
+            .number_if(set.expires_at)
+            .number(set.escalated.into())
+            .number_if(set.approved_at)
+            .text_if(set.approved_by)
+            .number_if(set.usable_until)
+            .text_if(set.claim.as_deref())
+            .text_if(set.ended_by.as_deref())
+            .text_if(set.ended_why.as_deref())
+            .display_if(approval.map(|proof| proof.0))
+            .number(call.changed_at.0);
+    }
+
+    pub(super) fn vote(&mut self, call: CallId, stored: &StoredVote) {
+        self.votes
+            .row(&mut self.text)
+            .display(call)
+            .display(stored.vote.by)
+            .text(stored.by_email.as_str())
+            .text(stored.vote.verdict.as_str())
+            .number(stored.vote.at.0)
+            .text(&stored.vote.reason)
+            .display(stored.mac);
+    }
+
+    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, at: Millis) {
+        let (kind, body) = match answer {
+            Answer::Result(body) => ("result", body),
+            Answer::Error(body) => ("error", body),
+        };
+        self.answers.row(&mut self.text).display(call).text(kind).text(body).number(at.0);
+    }
+
+    pub(super) fn notice(&mut self, kind: &str, call: CallId, at: Millis) {
+        self.notices.row(&mut self.text).text(kind).display(call).number(at.0);
+    }
+
+    pub(super) fn entry(&mut self, entry: &Entry, sealed: &SealedEntry) {
+        self.entries
+            .row(&mut self.text)
+            .number(sealed.seq)
+            .number(sealed.at.0)
+            .text(entry.kind)
+            .display_if(entry.call)
+            .text_if(entry.agent.as_deref())
+            .text_if(entry.upstream.as_deref())
+            .text_if(entry.tool.as_deref())
+            .display_if(entry.reviewer)
+            .text(&sealed.body)
+            .display(sealed.leaf);
+    }
+
+    /// Writes it all, or nothing of it.
+    pub(super) async fn execute(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let sections = [self.calls, self.params, self.changes, self.votes, self.answers, self.notices, self.entries]
+            .map(Rows::into_json);
+        if sections.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        #[cfg(feature = "failpoints")]
+        let fault = faults::reached(&sections);
+        let query = sqlx::query(INSERT).bind(self.text.into_bytes());
+        let query = sections.into_iter().fold(query, |query, rows| query.bind(rows));
+        #[cfg(feature = "failpoints")]
+        let query = query.bind(fault);
+        query.execute(connection).await.map(drop)
+    }
+}

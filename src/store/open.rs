@@ -35,7 +35,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .filename(&file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous())
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
         .pragma("trusted_schema", "OFF");
@@ -50,6 +50,18 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .connect_with(options.read_only(true).create_if_missing(false))
         .await?;
     Ok(Opened { connection, readers, lock, head })
+}
+
+/// Every commit is synced before it is answered.
+fn synchronous() -> SqliteSynchronous {
+    // The power-loss test shows with it that it would notice.
+    #[cfg(feature = "failpoints")]
+    match std::env::var("PLACET_SYNCHRONOUS").as_deref() {
+        Ok("off") => return SqliteSynchronous::Off,
+        Ok("normal") => return SqliteSynchronous::Normal,
+        _ => {}
+    }
+    SqliteSynchronous::Full
 }
 
 /// Takes the folder for this process, creating it for this user alone.

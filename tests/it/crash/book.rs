@@ -13,6 +13,8 @@ pub(super) struct Acknowledged {
     pub(super) verdict: &'static str,
     /// The state of the call in the answer.
     pub(super) state: String,
+    /// When, by the run's own count of moments.
+    pub(super) at: u64,
 }
 
 /// What an agent was told of its call.
@@ -20,14 +22,15 @@ pub(super) struct Acknowledged {
 pub(super) struct Told {
     pub(super) call: String,
     pub(super) state: String,
+    pub(super) at: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Records {
     pub(super) acknowledged: Vec<Acknowledged>,
     pub(super) told: Vec<Told>,
-    /// Every call that anybody was shown.
-    pub(super) shown: BTreeSet<String>,
+    /// Every call that anybody was shown, and when first.
+    pub(super) shown: BTreeMap<String, u64>,
     /// What was refused and came about all the same.
     pub(super) lies: Vec<String>,
     /// By number of the plan: the call that waits for reviewers now.
@@ -37,13 +40,24 @@ pub(super) struct Records {
 }
 
 /// The records of one run.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Book {
     records: Mutex<Records>,
     changed: Notify,
+    /// What moment it is, where that matters.
+    moment: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 impl Book {
+    /// With moments of its own.
+    pub(super) fn with(moment: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { moment: Some(Box::new(moment)), ..Self::default() }
+    }
+
+    pub(super) fn moment(&self) -> u64 {
+        self.moment.as_ref().map_or(0, |moment| moment())
+    }
+
     pub(super) fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap()
     }
@@ -64,15 +78,17 @@ impl Book {
     }
 
     pub(super) fn tell(&self, call: String, state: String) {
+        let at = self.moment();
         let mut records = self.records();
-        records.shown.insert(call.clone());
-        records.told.push(Told { call, state });
+        records.shown.entry(call.clone()).or_insert(at);
+        records.told.push(Told { call, state, at });
     }
 
     /// Reviewers see this call waiting.
     pub(super) fn show(&self, number: usize, call: &str) {
+        let at = self.moment();
         let mut records = self.records();
-        records.shown.insert(call.to_owned());
+        records.shown.entry(call.to_owned()).or_insert(at);
         records.waiting.insert(number, call.to_owned());
         drop(records);
         self.changed.notify_waiters();

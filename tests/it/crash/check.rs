@@ -71,6 +71,13 @@ pub(super) fn is_quiet(database: &Connection) -> bool {
     database.query_row(sql, [], |row| row.get::<_, i64>(0)).is_ok_and(|open| open == 0)
 }
 
+/// Whether everything is released that needs no caller for it, and recorded.
+pub(super) fn is_settled(database: &Connection) -> bool {
+    let sql = "SELECT count(*) FROM calls WHERE state = 'releasing'
+                   OR state = 'approved' AND told_to_return = 1 AND tool <> 'on_return'";
+    database.query_row(sql, [], |row| row.get::<_, i64>(0)).is_ok_and(|open| open == 0)
+}
+
 /// What keeps it from being quiet.
 pub(super) fn left(database: &Connection) -> Vec<String> {
     let sql = "SELECT id || ' ' || tool || ' ' || state, 'told ' || told_to_return || ' gone ' || caller_gone,
@@ -218,12 +225,15 @@ pub(super) fn sent(world: &World) -> BTreeMap<String, usize> {
 /// Everything that anybody was told is so.
 pub(super) fn promises(calls: &BTreeMap<String, Row>, records: &Records, wrong: &mut Vec<String>) {
     wrong.extend(records.lies.iter().cloned());
-    for call in records.shown.iter().filter(|call| !calls.contains_key(*call)) {
+    for call in records.shown.keys().filter(|call| !calls.contains_key(*call)) {
         wrong.push(format!("{call} was shown and is gone"));
     }
     for told in &records.acknowledged {
         let vote = (told.verdict.to_owned(), format!("{}@example.com", told.by));
-        let row = &calls[&told.call];
+        let Some(row) = calls.get(&told.call) else {
+            wrong.push(format!("the call of {told:?} is gone"));
+            continue;
+        };
         let past = |kind: &str| row.entries.iter().any(|entry| entry == kind);
         let kept = match told.state.as_str() {
             "pending" => true,
@@ -235,7 +245,7 @@ pub(super) fn promises(calls: &BTreeMap<String, Row>, records: &Records, wrong: 
         }
     }
     for told in &records.told {
-        let row = &calls[&told.call];
+        let Some(row) = calls.get(&told.call) else { continue };
         let open = matches!(told.state.as_str(), "pending" | "approved" | "releasing");
         if !open && told.state != row.state {
             wrong.push(format!("its agent was told {}: {row:?}", told.state));

@@ -93,6 +93,7 @@ async fn what_fails_between_any_two_writes_leaves_nothing_behind() {
     all(faults(&often), &template).await;
 }
 
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a run of hours tells its figures as it goes")]
 async fn all(plans: impl Iterator<Item = Plan>, template: &Arc<Template>) -> Figures {
     let at_once = usize::try_from(number("PLACET_CRASHES_AT_ONCE").unwrap_or(4)).unwrap();
     let mut runs = stream::iter(plans).map(|plan| carry_out(plan, Arc::clone(template))).buffer_unordered(at_once);

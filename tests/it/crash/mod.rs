@@ -9,6 +9,7 @@ mod check;
 mod driver;
 mod plan;
 mod points;
+mod power;
 mod process;
 mod run;
 mod scene;

@@ -96,7 +96,7 @@ impl Scene {
             {
                 Some((StatusCode::OK, answer)) => {
                     let state = answer["state"].as_str().unwrap().to_owned();
-                    return self.book.acknowledge(Acknowledged { call, by, verdict, state });
+                    return self.book.acknowledge(Acknowledged { call, by, verdict, state, at: self.book.moment() });
                 }
                 // Decided already, or voted already: by a verdict whose answer broke off.
                 Some((StatusCode::CONFLICT, answer)) => {

@@ -1,5 +1,6 @@
 //! Where the runs take place: a prepared data folder, and for each run a copy of it, an upstream and a mail server.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,9 +106,30 @@ impl World {
 
     /// `placet serve` on this folder, armed.
     pub(super) fn start(&self, failpoint: Option<String>) -> Process {
-        let mut env = vec![("PLACET_CLOCK", self.clock.clone())];
-        env.extend(failpoint.map(|armed| ("PLACET_FAILPOINT", armed)));
+        let armed = failpoint.map(|armed| ("PLACET_FAILPOINT", armed));
+        self.start_with(armed.into_iter().collect())
+    }
+
+    /// `placet serve` on this folder, with this in its environment.
+    pub(super) fn start_with(&self, mut env: Vec<(&'static str, String)>) -> Process {
+        env.push(("PLACET_CLOCK", self.clock.clone()));
         Process::start(&self.config(), &env)
+    }
+
+    /// What lies in the data folder, by name.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = std::fs::read_dir(self.data()).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+        files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
+    }
+
+    /// Puts these files in the place of what lies in the data folder.
+    pub(super) fn put(&self, files: &BTreeMap<String, Vec<u8>>) {
+        std::fs::remove_dir_all(self.data()).unwrap();
+        std::fs::create_dir(self.data()).unwrap();
+        for (name, content) in files {
+            std::fs::write(self.data().join(name), content).unwrap();
+        }
     }
 
     /// A copy of the database as it lies there, to be read without touching it.

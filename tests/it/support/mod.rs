@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod components;
+pub(crate) mod disk;
 pub(crate) mod gate;
 pub(crate) mod pages;
 pub(crate) mod smtp;

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let lock = lock(folder)?;
     let file = folder.join("placet.db");
     only_ours(&file)?;
+    settle(&folder.join("placet.db-wal"))?;
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
@@ -86,6 +88,32 @@ fn only_ours(file: &Path) -> Result<(), StoreError> {
     let refuse = |e: io::Error| StoreError::Folder { path: file.to_owned(), problem: problem(&e) };
     File::options().create(true).append(true).mode(0o600).open(file).map_err(refuse)?;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).map_err(refuse)
+}
+
+/// Writes what lies in SQLite's write-ahead log once more, and syncs it.
+///
+/// Where the last process ended after a sync that had failed, the log may hold transactions that only the system's
+/// memory has, marked as written: SQLite would take them for committed, build on them, and a power cut would take all
+/// of it. The same bytes at the same places harm nothing, whenever this is cut off.
+fn settle(wal: &Path) -> Result<(), StoreError> {
+    let again = || -> io::Result<()> {
+        let file = match File::options().read(true).write(true).open(wal) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut piece = vec![0; 1 << 20];
+        let mut at = 0;
+        loop {
+            let length = file.read_at(&mut piece, at)?;
+            if length == 0 {
+                return file.sync_all();
+            }
+            file.write_all_at(&piece[..length], at)?;
+            at += length as u64;
+        }
+    };
+    again().map_err(|e| StoreError::Folder { path: wal.to_owned(), problem: problem(&e) })
 }
 
 fn problem(error: &io::Error) -> String {

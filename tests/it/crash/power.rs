@@ -13,9 +13,10 @@ use serde_json::json;
 use super::book::{Book, Records};
 use super::check;
 use super::plan::{Dice, Kind};
+use super::process::Process;
 use super::scene::Scene;
 use super::world::{PATIENCE, Template, World};
-use crate::support::disk::{Disk, Op, after_power_cut};
+use crate::support::disk::{BROKEN, Disk, Failing, Op, after_power_cut};
 use crate::support::upstream::json_answer;
 
 /// Cuts of the default run.
@@ -41,7 +42,15 @@ enum Spared {
     Some(u64),
 }
 
-async fn record(env: &[(&'static str, &str)]) -> Recorded {
+/// How the disk behaves while a run is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Sound,
+    /// Now and then syncs fail for a while, and what they were for never reaches it; once the process is killed amid.
+    Failing,
+}
+
+async fn record(env: &[(&'static str, &str)], health: Health) -> Recorded {
     let template = Arc::new(Template::make().await);
     let world = World::new(&template).await;
     let disk = Arc::new(Disk::below(&world.data()));
@@ -60,23 +69,58 @@ async fn record(env: &[(&'static str, &str)]) -> Recorded {
     }
     let mut all = disk.env();
     all.extend(env.iter().map(|(name, value)| (*name, (*value).to_owned())));
-    let mut process = world.start_with(all);
-    let said = process.said();
-    let url = process.serving().await.unwrap_or_else(|| panic!("it does not serve: {}", said.text()));
     // So many that SQLite moves its log into the database in between, and begins it anew.
     let calls: Vec<_> = Kind::ALL.into_iter().cycle().take(6 * Kind::ALL.len()).collect();
-    let scene = Scene::new(url, &template, &book);
+    if health == Health::Failing {
+        let process = serving(&world, &template, &book, &all).await;
+        tokio::select! {
+            () = process.1.play(&calls) => panic!("it ended before anything failed"),
+            () = failing(&disk, 4) => {}
+        }
+        disk.fail(Failing { sync: BROKEN, ..Failing::default() });
+        tokio::time::sleep(SPELL).await;
+        process.0.kill().await;
+        disk.fail(Failing::default());
+    }
+    let (process, scene) = serving(&world, &template, &book, &all).await;
     let played = async {
         scene.play(&calls).await;
         while !check::is_quiet(&check::open(&world.data().join("placet.db"), false)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, played).await.expect("everything ends");
+    let spells = if health == Health::Failing { 8 } else { 0 };
+    let all = async { tokio::join!(played, failing(&disk, spells)) };
+    tokio::time::timeout(PATIENCE, all).await.expect("everything ends");
     process.kill().await;
     let (records, sent) = (book.records().clone(), sent.lock().unwrap().clone());
     let keys = world.files().into_iter().filter(|(name, _)| name.ends_with(".key")).collect();
     Recorded { world, before, ops: disk.journal(), keys, records, sent }
+}
+
+/// So long syncs fail, and so long they work again.
+const SPELL: Duration = Duration::from_millis(40);
+
+/// Syncs fail so many times for a while.
+async fn failing(disk: &Disk, spells: u32) {
+    for _ in 0..spells {
+        tokio::time::sleep(4 * SPELL).await;
+        disk.fail(Failing { sync: BROKEN, ..Failing::default() });
+        tokio::time::sleep(SPELL).await;
+        disk.fail(Failing::default());
+    }
+}
+
+async fn serving(
+    world: &World,
+    template: &Arc<Template>,
+    book: &Arc<Book>,
+    env: &[(&'static str, String)],
+) -> (Process, Scene) {
+    let mut process = world.start_with(env.to_vec());
+    let said = process.said();
+    let url = process.serving().await.unwrap_or_else(|| panic!("it does not serve: {}", said.text()));
+    (process, Scene::new(url, template, book))
 }
 
 impl Recorded {
@@ -162,11 +206,25 @@ fn cuts() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_takes_nothing_that_was_acknowledged() {
-    let recorded = record(&[]).await;
-    let promises = recorded.promises();
-    let end = recorded.ops.last().unwrap().0;
+    let recorded = record(&[], Health::Sound).await;
     let restarts = recorded.ops.iter().filter(|(_, op)| matches!(op, Op::Sync { name } if name == "placet.db")).count();
     assert!(restarts > 0, "SQLite never moved its log into the database");
+    cut_everywhere(&recorded).await;
+}
+
+/// What a sync that failed was for is gone, also if a later one goes well: nothing that was acknowledged afterwards may
+/// stand on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_after_a_failed_sync_survives_a_power_cut() {
+    let recorded = record(&[], Health::Failing).await;
+    let lost = recorded.ops.iter().filter(|(_, op)| matches!(op, Op::Lost { .. })).count();
+    assert!(lost > 3, "{lost} syncs failed");
+    cut_everywhere(&recorded).await;
+}
+
+async fn cut_everywhere(recorded: &Recorded) {
+    let promises = recorded.promises();
+    let end = recorded.ops.last().unwrap().0;
     let mut dice = Dice::new(1);
     let mut failed = Vec::new();
     for number in 0..cuts() {
@@ -191,7 +249,7 @@ async fn a_power_cut_takes_nothing_that_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_full_syncs_a_power_cut_takes_what_was_acknowledged() {
     for less in ["normal", "off"] {
-        let recorded = record(&[("PLACET_SYNCHRONOUS", less)]).await;
+        let recorded = record(&[("PLACET_SYNCHRONOUS", less)], Health::Sound).await;
         let promises = recorded.promises();
         let mut wrong = Vec::new();
         for number in 0..4 {

@@ -90,6 +90,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let status = match error {
             StoreError::NotWritten(_) | StoreError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            _ if error.trouble().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, what: What::Ours(Arc::new(error)), retry_after: None }

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job};
-use super::{BoxFuture, StoreError};
+use super::{BoxFuture, StoreError, code};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
 use crate::clock::Clock;
@@ -287,7 +287,22 @@ impl Writer {
         tracing::error!(%error, "a batch of writes was not committed");
         // Undoes whatever is still open; if that fails too, the next BEGIN says so.
         let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        if matches!(primary_code(error), Some(code::IO | code::FULL)) {
+            self.overwrite().await;
+        }
         answers.drain(..).for_each(|answer| answer(Err(StoreError::NotWritten(Arc::clone(error)))));
+    }
+
+    /// Writes something harmless where a failed commit was written.
+    ///
+    /// If its sync failed, the whole of it stands in SQLite's log, and a process that is killed now would find it there
+    /// and take it for committed: what was refused would have happened. This is written over it. If that fails as well,
+    /// the disk takes nothing, and the next write that it takes does the same.
+    async fn overwrite(&mut self) {
+        let sql = "INSERT INTO meta (key, value) VALUES ('refused_at', $1)
+                   ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        let written = sqlx::query(sql).bind(self.clock.now().0.to_string()).execute(&mut self.connection).await;
+        tracing::debug!(?written, "what was refused is written over");
     }
 
     async fn close(mut self) -> Result<(), sqlx::Error> {
@@ -299,10 +314,22 @@ impl Writer {
 /// Whether a single operation can be at fault, as when a row breaks a constraint or stands on a damaged page. A full or
 /// failing disk fails them all.
 fn may_be_of_one(error: &sqlx::Error) -> bool {
-    /// SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, NOTADB.
-    const OF_ALL: [i32; 8] = [5, 6, 7, 8, 10, 13, 14, 26];
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    code.is_some_and(|code| !OF_ALL.contains(&(code & 0xff)))
+    const OF_ALL: [i32; 8] = [
+        code::BUSY,
+        code::LOCKED,
+        code::NO_MEMORY,
+        code::READ_ONLY,
+        code::IO,
+        code::FULL,
+        code::CANNOT_OPEN,
+        code::NOT_A_DATABASE,
+    ];
+    primary_code(error).is_some_and(|code| !OF_ALL.contains(&code))
+}
+
+/// SQLite's primary result code, where it was SQLite that failed.
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    Some(error.as_database_error()?.code()?.parse::<i32>().ok()? & 0xff)
 }
 
 /// What the caller of an operation is told that was never run.

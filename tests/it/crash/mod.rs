@@ -13,4 +13,5 @@ mod power;
 mod process;
 mod run;
 mod scene;
+mod sick;
 mod world;

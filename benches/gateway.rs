@@ -7,16 +7,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
-use axum::serve::ListenerExt as _;
 use placet::call::{AgentName, Email};
 use placet::clock::{Clock, Entropy};
 use placet::identity::{AddReviewer, Identity, Roles, SessionLimits};
@@ -34,6 +27,10 @@ const HELD: usize = 1000;
 const POLICY: &str = r#"{"version": "1", "default": "deny",
     "tools": {"read": {"approval": {"risk": "read"}}, "write": {}, "held": {"action": "require_approval"}}}"#;
 
+mod support;
+
+use support::{Server, at, stub};
+
 fn main() {
     // `cargo test --benches` and `cargo bench -- --list` run every bench target too: nothing to do for them.
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
@@ -47,7 +44,7 @@ async fn measure() {
     let folder = tempfile::tempdir().expect("a folder");
     let upstream = stub().await;
     let (address, secrets) = prepare(folder.path(), upstream).await;
-    let mut server = Server::start(folder.path(), address).await;
+    let (mut server, _) = Server::start(folder.path(), address).await;
     let direct = Agent::open(format!("http://{upstream}/mcp"), None).await;
     let through = Agent::open(format!("http://{address}/mcp"), Some(secrets.agent.clone())).await;
 
@@ -88,11 +85,6 @@ async fn compare(direct: &Agent, through: &Agent, connections: usize, tool: &'st
         through.1,
         through.0 - direct.0
     );
-}
-
-fn at(values: &mut [f64], share: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * share) as usize]
 }
 
 /// A thousand calls held at once on streams of their own.
@@ -182,70 +174,6 @@ async fn prepare(folder: &Path, upstream: SocketAddr) -> (SocketAddr, Secrets) {
     drop((identity, store));
     assert!(tasks.ended(Duration::from_secs(10)).await, "the store was not closed");
     (address, secrets)
-}
-
-/// A real `placet serve`.
-struct Server(Child);
-
-impl Server {
-    async fn start(folder: &Path, address: SocketAddr) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_placet"))
-            .args(["serve", "--config"])
-            .arg(folder.join("placet.toml"))
-            .env("PLACET_LOG", "error")
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("placet serve");
-        let server = Self(child);
-        for _ in 0..500 {
-            if reqwest::get(format!("http://{address}/readyz")).await.is_ok_and(|answer| answer.status().is_success()) {
-                return server;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("placet serve did not become ready");
-    }
-
-    /// Resident memory in bytes.
-    fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// An upstream that answers at once.
-async fn stub() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("TCP_NODELAY"));
-    let tasks = Tasks::default();
-    tasks.spawn("stub", async move {
-        axum::serve(listener, Router::new().route("/mcp", post(answer))).await.expect("a server");
-    });
-    address
-}
-
-async fn answer(body: Bytes) -> Response {
-    let message: Value = serde_json::from_slice(&body).expect("JSON");
-    if message.get("id").is_none() {
-        return StatusCode::ACCEPTED.into_response();
-    }
-    let result = match message["method"].as_str() {
-        Some("initialize") => {
-            json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}})
-        }
-        _ => json!({"content": [{"type": "text", "text": "done"}]}),
-    };
-    let text = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// A client with a session.

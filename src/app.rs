@@ -1,5 +1,7 @@
 //! The whole service: everything made, tied together, served, stopped.
 
+mod log;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +16,14 @@ use crate::approvals::{Approvals, Forward, Rules, Seal, Settings, may_decide};
 use crate::audit::Entry;
 use crate::clock::{Clock, Entropy};
 use crate::config::{self, Config};
-use crate::control;
+use crate::control::{self, Desk};
 use crate::gateway::upstream::{Transport, UpstreamConfig, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::identity::{Identity, SessionLimits};
 use crate::in_force::InForce;
 use crate::lifecycle::Tasks;
+use crate::notary::{LogAtStart, Notary};
 use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, Worker};
 use crate::overview::Whole;
 use crate::policy::Defaults;
@@ -61,6 +64,10 @@ pub struct App {
     pub policy: Arc<InForce>,
     /// The servers behind.
     pub upstreams: Upstreams,
+    /// Who signs the log.
+    pub notary: Notary,
+    /// How the log stood to what was signed of it before this start.
+    pub log_at_start: LogAtStart,
     /// Every request that was open at the stop has its answer.
     drained: CancellationToken,
     tasks: Tasks,
@@ -76,6 +83,7 @@ impl App {
         let address = listener.local_addr()?;
         let tasks = Tasks::default();
         let store = Store::open(&config.data_dir, clock.clone(), &tasks).await?;
+        let (notary, log_at_start) = log::open(&store, config, &entropy).await?;
         let seal = Seal::load_or_create(&config.data_dir, &entropy)?;
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
@@ -126,8 +134,10 @@ impl App {
             .merge(routes)
             .merge(review::router(review));
 
-        control::listen(&config.data_dir, identity.clone(), &tasks)?;
+        let desk = Desk { identity: identity.clone(), notary: Some(notary.clone()), entropy };
+        control::listen(&config.data_dir, desk, &tasks)?;
         start_tasks(&tasks, &approvals, &policy, &store, &clock, &metrics);
+        log::start(&notary, &store, &clock, config, mailer.as_ref(), &tasks);
         let (learning, stopping) = (upstreams.clone(), tasks.clone());
         tasks.spawn("learn_tools", async move {
             tokio::select! {
@@ -137,7 +147,7 @@ impl App {
         });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
-        Ok(Self { address, store, approvals, identity, policy, upstreams, drained, tasks })
+        Ok(Self { address, store, approvals, identity, policy, upstreams, notary, log_at_start, drained, tasks })
     }
 
     /// Returns when the process begins to stop of itself, because something without which nothing works has ended.
@@ -148,7 +158,7 @@ impl App {
     /// Stops: no new holds, sockets closed, releasing calls finish; what still runs after `patience` is cut off.
     /// Held calls stay pending and are found again. `false` if something was cut off.
     pub async fn stop(self, patience: Duration) -> bool {
-        let Self { tasks, store, approvals, identity, policy, upstreams, drained, .. } = self;
+        let Self { tasks, store, approvals, identity, policy, upstreams, notary, drained, .. } = self;
         tasks.begin_stop();
         // What runs at an upstream ends first: closing its link would leave nobody knowing whether it ran.
         let running = async { tokio::join!(approvals.releases_ended(), drained.cancelled()) };
@@ -156,7 +166,12 @@ impl App {
             tracing::warn!("calls are still running at their upstreams and are cut off");
         }
         upstreams.close().await;
-        drop((store, approvals, identity, policy, upstreams));
+        match tokio::time::timeout(patience / 4, notary.checkpoint()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the log was not signed at the stop; the next start signs it"),
+            Err(_) => tracing::error!("the log could not be signed in time at the stop; the next start signs it"),
+        }
+        drop((store, approvals, identity, policy, upstreams, notary));
         tasks.ended(patience / 4).await
     }
 }

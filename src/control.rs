@@ -17,8 +17,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::call::{AgentName, Email, GroupName, Millis, UpstreamName};
+use crate::clock::Entropy;
 use crate::identity::{AddReviewer, Agent, Identity, IdentityError, Reviewer, Roles};
 use crate::lifecycle::Tasks;
+use crate::notary::{Notary, NotaryError, Rotated};
 
 /// The socket's name in the data folder.
 const NAME: &str = "control.sock";
@@ -85,6 +87,29 @@ pub enum Command {
         /// Whose.
         email: Email,
     },
+    /// Sign the log as it is now.
+    AuditCheckpoint,
+    /// Replace the log's key.
+    AuditRotateKey,
+}
+
+impl Command {
+    /// Whether carrying it out takes the log's key.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        matches!(self, Self::AuditCheckpoint | Self::AuditRotateKey)
+    }
+}
+
+/// Who carries commands out.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// Who is who.
+    pub identity: Identity,
+    /// Who signs the log; needed for commands that sign.
+    pub notary: Option<Notary>,
+    /// Randomness for new keys.
+    pub entropy: Entropy,
 }
 
 /// A role by its name.
@@ -125,6 +150,18 @@ pub enum Reply {
     Reviewers {
         /// All of them.
         reviewers: Vec<ReviewerLine>,
+    },
+    /// The log's latest checkpoint.
+    Note {
+        /// As a signed note.
+        note: String,
+    },
+    /// The log's key was replaced.
+    Rotated {
+        /// The vkey before.
+        old: String,
+        /// The vkey now.
+        new: String,
     },
     /// Not done, and why; nothing changed.
     Refused {
@@ -189,15 +226,46 @@ impl From<Reviewer> for ReviewerLine {
     }
 }
 
-/// Carries a command out, in whichever process owns the database.
-pub async fn carry_out(identity: &Identity, command: Command) -> Reply {
-    done(identity, command).await.unwrap_or_else(|error| Reply::Refused {
-        wrong: !matches!(error, IdentityError::Store(_) | IdentityError::Hash(_)),
-        why: error.to_string(),
-    })
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Accounts and tokens.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The log's key.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
+    /// This desk has no key.
+    #[error("the log cannot be signed here")]
+    NoKey,
 }
 
-async fn done(identity: &Identity, command: Command) -> Result<Reply, IdentityError> {
+impl CommandError {
+    /// Whether the command itself is impossible; that the log is not what it was is an answer too.
+    fn is_wrong(&self) -> bool {
+        match self {
+            Self::Identity(error) => !matches!(error, IdentityError::Store(_) | IdentityError::Hash(_)),
+            Self::Notary(error) => matches!(error, NotaryError::Wrong(_) | NotaryError::NotLost),
+            Self::NoKey => false,
+        }
+    }
+}
+
+impl<E: Into<CommandError>> From<E> for Reply {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self::Refused { wrong: error.is_wrong(), why: error.to_string() }
+    }
+}
+
+/// Carries a command out, in whichever process owns the database.
+pub async fn carry_out(desk: &Desk, command: Command) -> Reply {
+    done(desk, command).await.unwrap_or_else(Reply::from)
+}
+
+async fn done(desk: &Desk, command: Command) -> Result<Reply, CommandError> {
+    let identity = &desk.identity;
+    let notary = || desk.notary.as_ref().ok_or(CommandError::NoKey);
     match command {
         Command::AgentAdd { name, owner, upstreams } => {
             let added = identity.agent_add(name, owner, upstreams).await?;
@@ -207,10 +275,13 @@ async fn done(identity: &Identity, command: Command) -> Result<Reply, IdentityEr
             Ok(Reply::Secret { token: added.token.reveal().to_owned(), code: None, expires_at: None, notice })
         }
         Command::AgentList => {
-            let agents = identity.agents().await?.into_iter().map(Into::into).collect();
+            let agents = identity.agents().await.map_err(IdentityError::from)?.into_iter().map(Into::into).collect();
             Ok(Reply::Agents { agents })
         }
-        Command::AgentRevoke { name } => identity.agent_revoke(name).await.map(|_| Reply::Done),
+        Command::AgentRevoke { name } => {
+            identity.agent_revoke(name).await?;
+            Ok(Reply::Done)
+        }
         Command::ReviewerAdd { email, name, groups, roles, password } => {
             let has = |role| roles.contains(&role);
             let roles = Roles {
@@ -223,7 +294,8 @@ async fn done(identity: &Identity, command: Command) -> Result<Reply, IdentityEr
             Ok(Reply::Done)
         }
         Command::ReviewerList => {
-            let reviewers = identity.reviewers().await?.into_iter().map(Into::into).collect();
+            let reviewers =
+                identity.reviewers().await.map_err(IdentityError::from)?.into_iter().map(Into::into).collect();
             Ok(Reply::Reviewers { reviewers })
         }
         Command::ReviewerLink { email } => {
@@ -237,7 +309,15 @@ async fn done(identity: &Identity, command: Command) -> Result<Reply, IdentityEr
             let (token, expires_at) = (made.token.reveal().to_owned(), Some(made.expires_at));
             Ok(Reply::Secret { token, code: None, expires_at, notice: None })
         }
-        Command::ReviewerDisable { email } => identity.reviewer_disable(email).await.map(|_| Reply::Done),
+        Command::ReviewerDisable { email } => {
+            identity.reviewer_disable(email).await?;
+            Ok(Reply::Done)
+        }
+        Command::AuditCheckpoint => Ok(Reply::Note { note: notary()?.checkpoint().await?.note }),
+        Command::AuditRotateKey => {
+            let Rotated { old, new } = notary()?.rotate(&desk.entropy).await?;
+            Ok(Reply::Rotated { old, new })
+        }
     }
 }
 
@@ -268,12 +348,12 @@ impl Place {
     }
 }
 
-/// Takes commands for `identity` until the process stops. Call it while holding the data folder's lock: a socket that
+/// Takes commands for `desk` until the process stops. Call it while holding the data folder's lock: a socket that
 /// lies there from an earlier process is then nobody's.
 ///
 /// # Errors
 /// The socket cannot be made.
-pub fn listen(folder: &Path, identity: Identity, tasks: &Tasks) -> io::Result<()> {
+pub fn listen(folder: &Path, desk: Desk, tasks: &Tasks) -> io::Result<()> {
     let place = Place::of(folder)?;
     place.remove()?;
     let listener = UnixListener::bind(&place.path)?;
@@ -287,9 +367,9 @@ pub fn listen(folder: &Path, identity: Identity, tasks: &Tasks) -> io::Result<()
             };
             match accepted {
                 Ok((stream, _)) if is_ours(&stream) => {
-                    let identity = identity.clone();
+                    let desk = desk.clone();
                     own.spawn("control_command", async move {
-                        if let Err(error) = answer(&identity, stream).await {
+                        if let Err(error) = answer(&desk, stream).await {
                             tracing::warn!(%error, "a command was not answered");
                         }
                     });
@@ -317,13 +397,13 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
-async fn answer(identity: &Identity, mut stream: UnixStream) -> io::Result<()> {
+async fn answer(desk: &Desk, mut stream: UnixStream) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     let mut reader = BufReader::new(reader.take(LONGEST));
     tokio::time::timeout(PATIENCE, reader.read_line(&mut line)).await??;
     let reply = match serde_json::from_str(&line) {
-        Ok(command) => carry_out(identity, command).await,
+        Ok(command) => carry_out(desk, command).await,
         Err(error) => {
             let why = format!("the running Placet does not know this command ({error}); is it of another version?");
             Reply::Refused { why, wrong: false }
@@ -356,7 +436,7 @@ pub async fn ask(folder: &Path, command: &Command) -> io::Result<Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, Entropy};
+    use crate::clock::Clock;
     use crate::identity::SessionLimits;
     use crate::store::Store;
 
@@ -364,7 +444,7 @@ mod tests {
         let tasks = Tasks::default();
         let store = Store::open(folder, Clock::System, &tasks).await.unwrap();
         let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
-        listen(folder, identity, &tasks).unwrap();
+        listen(folder, Desk { identity, notary: None, entropy: Entropy::System }, &tasks).unwrap();
         tasks
     }
 

@@ -1,19 +1,18 @@
-//! Small files that must be whole or not there, whatever happens: keys.
+//! Small files that must be whole, whatever happens: keys, published checkpoints.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Makes a file of this user alone (mode 0600), or replaces it. When this returns it is on the disk under its name; a
-/// crash or power cut at any moment leaves the whole of it, or what was there before.
+/// Makes or replaces a file. When this returns it is on the disk under its name; after a crash or power cut at any
+/// moment whoever reads it finds the old content or the new one. Nobody else may write in its folder.
 ///
 /// # Errors
-/// It could not be made durable; it is not there then, or must not be relied on.
-pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+/// It could not be made durable; which content is there is not known then.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut new = name.to_owned();
+    let mut new = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     new.push(".new");
     let new = folder.join(new);
     // What an earlier attempt left behind.
@@ -21,13 +20,13 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    failpoint!("start.key" => io::Error);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
+    failpoint!("file.make" => io::Error);
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&new)?;
     file.write_all(content)?;
-    failpoint!("start.key.written" => io::Error);
+    failpoint!("file.written" => io::Error);
     file.sync_all()?;
     fs::rename(&new, path)?;
-    failpoint!("start.key.named" => io::Error);
+    failpoint!("file.named" => io::Error);
     // The name is the folder's content.
     File::open(folder)?.sync_all()
 }
@@ -39,16 +38,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_is_ours_alone() {
+    fn a_file_is_replaced_whole_even_where_a_crash_left_half_of_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        fs::write(folder.path().join("key.new"), "left behind by a crash, and readable by everybody").unwrap();
-        for content in [b"first".as_slice(), b"2nd"] {
-            write(&path, content).unwrap();
+        fs::write(folder.path().join("key.new"), "half, and readable by everybody").unwrap();
+        for (content, mode) in [(b"first".as_slice(), 0o644), (b"2nd", 0o600)] {
+            replace(&path, content, mode).unwrap();
             assert_eq!(fs::read(&path).unwrap(), content);
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(write(&folder.path().join("no/key"), b"x").is_err());
+        assert!(replace(&folder.path().join("no/key"), b"x", 0o600).is_err());
     }
 }

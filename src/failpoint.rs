@@ -37,11 +37,16 @@ mod armed {
     /// the sources.
     pub const POINTS: &[&str] = &[
         // Start.
-        "start.key",
-        "start.key.written",
-        "start.key.named",
         "start.logged",
         "start.recovered",
+        // Every file that is replaced whole: keys, the published checkpoint.
+        "file.make",
+        "file.written",
+        "file.named",
+        // The log's checkpoints.
+        "checkpoint.publish",
+        "checkpoint.store",
+        "checkpoint.stored",
         // Every transaction.
         "store.begin",
         "store.begun",

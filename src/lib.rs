@@ -22,6 +22,8 @@
 //! - [`store`] has the only SQL, one function for each domain operation, one transaction each, all writes through one
 //!   task. [`approvals`] is the only writer of call state, and knows nothing of the web: what it needs of the gateway is
 //!   the small trait [`approvals::Forward`], what it needs of today's policy [`approvals::Rules`].
+//! - [`notary`] signs what the log is: the key, the checkpoints, and at the start whether the log still is what was
+//!   signed; [`anchor`] carries that to places outside.
 //! - [`gateway`] (agents) and [`review`] (people) do not import each other; what pages tell of upstreams and policy they
 //!   get from [`overview`] through a trait of their own.
 //! - [`tasks`] are idempotent functions that run on a signal *and* on a period, so that recovery is the normal path.
@@ -36,6 +38,7 @@
 #[macro_use]
 pub mod failpoint;
 
+pub mod anchor;
 pub mod app;
 pub mod approvals;
 pub mod audit;
@@ -52,6 +55,7 @@ pub mod health;
 pub mod identity;
 pub mod in_force;
 pub mod lifecycle;
+pub mod notary;
 pub mod notify;
 pub mod overview;
 pub mod policy;

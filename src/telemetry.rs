@@ -128,6 +128,10 @@ const MAIL_WAITING: &str = "placet_mails_waiting";
 const MAIL_DELAY: &str = "placet_mail_delay_seconds";
 const UPSTREAM_ERRORS: &str = "placet_upstream_errors_total";
 const STORE_FAILURES: &str = "placet_store_failures_total";
+const CHECKPOINT_SIZE: &str = "placet_log_checkpoint_entries";
+const CHECKPOINT_FAILURES: &str = "placet_log_checkpoint_failures_total";
+const ANCHOR_SIZE: &str = "placet_log_anchor_entries";
+const ANCHOR_FAILURES: &str = "placet_log_anchor_failures_total";
 
 const HOLD_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
 const MAIL_BUCKETS: [f64; 8] = [5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0];
@@ -148,6 +152,13 @@ fn describe() {
     describe_histogram!(MAIL_DELAY, Unit::Seconds, "From an event to the mail about it leaving");
     describe_counter!(UPSTREAM_ERRORS, "Released calls that an upstream did not answer");
     describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
+    describe_gauge!(CHECKPOINT_SIZE, "Entries that the last signed checkpoint of the audit log covers");
+    describe_gauge!(ANCHOR_SIZE, "Entries that the last checkpoint covers which an anchor got, by kind and id");
+    describe_counter!(ANCHOR_FAILURES, "Checkpoints that did not reach an anchor, by kind and id");
+    describe_counter!(
+        CHECKPOINT_FAILURES,
+        "Checkpoints of the audit log that could not be signed, stored or published"
+    );
 }
 
 /// What the policy said of a call.
@@ -264,6 +275,26 @@ pub fn upstream_failed(upstream: &str) {
 /// Counts a batch of writes that the database refused.
 pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
+}
+
+/// Tells how many entries of the log the last checkpoint covers.
+pub fn checkpointed(size: u64) {
+    gauge!(CHECKPOINT_SIZE).set(gauge_value(size));
+}
+
+/// Counts a checkpoint that could not be made.
+pub fn checkpoint_failed() {
+    counter!(CHECKPOINT_FAILURES).increment(1);
+}
+
+/// Tells how many entries of the log the checkpoint covers that a configured anchor got last.
+pub fn anchored(kind: &'static str, anchor: &str, size: u64) {
+    gauge!(ANCHOR_SIZE, "kind" => kind, "anchor" => anchor.to_owned()).set(gauge_value(size));
+}
+
+/// Counts a checkpoint that did not reach a configured anchor.
+pub fn anchor_failed(kind: &'static str, anchor: &str) {
+    counter!(ANCHOR_FAILURES, "kind" => kind, "anchor" => anchor.to_owned()).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts stay far below 2^53")]

@@ -49,7 +49,7 @@ impl Seal {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = entropy.bytes::<32>();
-                durable::write(&path, &key)?;
+                durable::replace(&path, &key, 0o600)?;
                 Ok(Self(key))
             }
             Err(error) => Err(error),

@@ -1,14 +1,16 @@
-//! What `agent` and `reviewer` share: a command is carried out by the running Placet if there is one, else here.
+//! What `agent`, `reviewer` and `audit` share: a command is carried out by the running Placet if there is one, else here.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Exit, complain};
 use crate::clock::{Clock, Entropy};
 use crate::config::Config;
-use crate::control::{Command, Reply, ask, carry_out};
+use crate::control::{Command, Desk, Reply, ask, carry_out};
 use crate::identity::{Identity, SessionLimits};
 use crate::lifecycle::Tasks;
+use crate::notary::Notary;
 use crate::store::{Store, StoreError};
 
 /// How long a process that starts or stops may hold the folder without listening.
@@ -37,11 +39,7 @@ impl Which {
 
 /// Carries a command out and gives its reply; a refusal is told, and ends the command.
 pub fn perform(config: &Config, command: &impl Fn() -> Command) -> Result<Reply, Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        complain(format!("the runtime did not start: {error}"));
-        Exit::Failed
-    })?;
-    match runtime.block_on(reply(&config.data_dir, command)) {
+    match attempt(&config.data_dir, command) {
         Ok(Reply::Refused { why, wrong }) => {
             complain(why);
             Err(if wrong { Exit::No } else { Exit::Failed })
@@ -54,20 +52,30 @@ pub fn perform(config: &Config, command: &impl Fn() -> Command) -> Result<Reply,
     }
 }
 
-async fn reply(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, String> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let tasks = Tasks::default();
-        match Store::open(folder, Clock::System, &tasks).await {
-            Ok(store) => {
-                let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
-                let reply = carry_out(&identity, command()).await;
-                drop(identity);
-                tasks.begin_stop();
-                tasks.ended(PATIENCE).await;
-                return Ok(reply);
+/// Carries a command out and gives its reply, or why there is none.
+pub fn attempt(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, String> {
+    let offline = async |store: Store| {
+        let (command, entropy) = (command(), Entropy::System);
+        let notary = if command.signs() {
+            match Notary::open(store.clone(), &entropy).await {
+                Ok((notary, _)) => Some(notary),
+                Err(error) => return Reply::from(error),
             }
-            Err(StoreError::InUse(_)) => match ask(folder, &command()).await {
+        } else {
+            None
+        };
+        let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
+        carry_out(&Desk { identity, notary, entropy }, command).await
+    };
+    in_runtime(async {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match alone(folder, offline).await {
+                Err(StoreError::InUse(_)) => {}
+                Ok(reply) => return Ok(reply),
+                Err(error) => return Err(error.to_string()),
+            }
+            match ask(folder, &command()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if tokio::time::Instant::now() >= deadline => {
                     return Err(format!(
@@ -77,10 +85,25 @@ async fn reply(folder: &Path, command: &impl Fn() -> Command) -> Result<Reply, S
                 }
                 // It starts or stops at this moment.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            },
-            Err(error) => return Err(error.to_string()),
+            }
         }
-    }
+    })
+}
+
+/// Runs a command's future to its end.
+pub fn in_runtime<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("the runtime did not start: {error}"))?.block_on(work)
+}
+
+/// Opens the database of a folder that nobody uses, works with it, and closes it again.
+pub async fn alone<T>(folder: &Path, work: impl AsyncFnOnce(Store) -> T) -> Result<T, StoreError> {
+    let tasks = Tasks::default();
+    let store = Store::open(folder, Clock::System, &tasks).await?;
+    let done = work(store).await;
+    tasks.begin_stop();
+    tasks.ended(PATIENCE).await;
+    Ok(done)
 }
 
 /// A table for people: columns as wide as their widest cell.

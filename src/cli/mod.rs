@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod audit;
 mod calls;
 mod check;
 mod demo;
@@ -40,6 +41,8 @@ enum Command {
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
     Reviewer(reviewer::Args),
+    /// Sign the log, replace its key
+    Audit(audit::Args),
     /// Review calls from a terminal
     Calls(calls::Args),
     /// Print every change of every call as it happens
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Calls(args) => calls::run(args),
         Command::Watch(args) => watch::run(args),
     };

@@ -84,8 +84,10 @@ fn warn(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if !config.anchors.is_empty() {
-        tracing::warn!("[[anchors]] is not used yet: this version writes no checkpoints of the audit log");
+    if config.anchors.is_empty() {
+        tracing::warn!(
+            "no [[anchors]] in placet.toml: who may write to the data folder can put an older log back unnoticed"
+        );
     }
     if config.hold.self_approval {
         tracing::warn!("hold.self_approval is on: an agent's owner may decide its own agent's calls");

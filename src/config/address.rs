@@ -1,6 +1,6 @@
 //! Addresses as placet.toml writes them, each read or refused with a reason.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reqwest::Url;
 
@@ -27,6 +27,20 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
         return Err("what follows a # is never sent to a server".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Where checkpoints are sent: https, or http to this machine where that is allowed.
+pub(super) fn anchor(text: &str, allow_private: bool) -> Result<String, String> {
+    let url = http(&endpoint(text)?)?;
+    let host = url.host_str().unwrap_or_default();
+    let here =
+        matches!(host, "localhost" | "[::1]") || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => Ok(text.to_owned()),
+        _ if here && allow_private => Ok(text.to_owned()),
+        _ if here => Err(format!("{text:?} is on this machine, which \"allow_private = true\" would allow")),
+        _ => Err(format!("{text:?} is not https://")),
+    }
 }
 
 fn http(text: &str) -> Result<Url, String> {

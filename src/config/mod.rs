@@ -173,7 +173,12 @@ pub enum AnchorTo {
     /// To a program's standard input.
     Command(Vec<String>),
     /// By POST.
-    Url(String),
+    Url {
+        /// https, or http on this machine.
+        url: String,
+        /// Whether it may be on this machine or in a private network.
+        allow_private: bool,
+    },
     /// To a mailbox.
     Mail(Email),
 }

@@ -22,7 +22,7 @@ const HOLD: [&str; 6] =
 const SERVER: [&str; 4] = ["allowed_hosts", "trusted_proxies", "session_idle", "session_max"];
 const UPSTREAM: [&str; 7] = ["name", "command", "env", "user", "url", "headers", "shared"];
 const MAIL: [&str; 4] = ["smtp", "user", "password", "from"];
-const ANCHOR: [&str; 5] = ["file", "command", "url", "mail", "every"];
+const ANCHOR: [&str; 6] = ["file", "command", "url", "mail", "every", "allow_private"];
 
 const SECRET_HINT: &str = "write \"env:NAME\" for an environment variable or \"file:PATH\" for a file";
 const ADDRESS_HINT: &str = "write an address such as mira@example.com";
@@ -79,6 +79,9 @@ impl Source<'_, '_> {
         let upstreams = self.upstreams(&top);
         let mail = top.get("mail").map(|at| self.mail(&at));
         let anchors = self.anchors(&top);
+        if mail.is_none() && anchors.iter().any(|anchor| matches!(anchor.to, AnchorTo::Mail(_))) {
+            self.reader.error(&top.at, "an anchor is a mail, and no mail leaves", "add [mail], or another anchor");
+        }
         if let Some(policy) = &policy {
             partial.policy.clone_from(policy);
         }
@@ -364,11 +367,17 @@ impl Source<'_, '_> {
             self.reader.error(at, message, "write one of file, command, url and mail");
             return None;
         };
+        if let Some(at) = fields.get("allow_private").filter(|_| *kind != "url") {
+            self.reader.error(&at, "\"allow_private\" is about a url", "leave it out");
+        }
         let to = match *kind {
             "file" => AnchorTo::File(self.folder.join(self.reader.text(to)?)),
             "command" => AnchorTo::Command(self.command(to)?),
             "url" => {
-                AnchorTo::Url(self.reader.parsed(to, "write an address such as \"https://…\"", address::endpoint)?)
+                let allow_private = self.flag(fields.get("allow_private"))?;
+                let read = |text: &str| address::anchor(text, allow_private);
+                let url = self.reader.parsed(to, "write an address such as \"https://…\"", read)?;
+                AnchorTo::Url { url, allow_private }
             }
             _ => {
                 let read = |text: &str| Email::parse(text).map_err(|error| error.to_string());

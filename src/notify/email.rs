@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lettre::address::{Address, Envelope};
-use lettre::message::header::{Date, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, Date, Header, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
@@ -165,6 +165,16 @@ pub struct Mailer {
     from: Mailbox,
 }
 
+/// An attachment that arrives byte for byte: no mail program converts the line ends of what is no text to it.
+fn bytes(content: String) -> Result<Body, ComposeError> {
+    Body::new_with_encoding(content.into_bytes(), ContentTransferEncoding::Base64)
+        .map_err(|_| ComposeError::Build("an attachment could not be encoded".to_owned()))
+}
+
+fn binary() -> Result<ContentType, ComposeError> {
+    ContentType::parse("application/octet-stream").map_err(|error| ComposeError::Build(error.to_string()))
+}
+
 /// RFC 3834: keeps vacation responders quiet.
 #[derive(Clone)]
 struct AutoSubmitted;
@@ -203,21 +213,31 @@ impl Mailer {
         Ok(Self { transport, from: Mailbox::new(name, address) })
     }
 
-    /// Puts one mail together. `message_id` is the same for every attempt at the same mail.
+    /// Puts one mail together. `message_id` is the same for every attempt at the same mail. One with a file attached, by
+    /// name and text, is plain text alone.
     pub(super) fn compose(
         &self,
         to: &Email,
         message_id: &str,
         at: Millis,
         message: Message,
+        attached: Option<(String, String)>,
     ) -> Result<Composed, ComposeError> {
         let address: Address = to.as_str().parse().map_err(|_| ComposeError::Address)?;
         let sent = SystemTime::UNIX_EPOCH + at.since(Millis(0)).min(LAST_DATE);
         // The boundary need only not occur in the parts: quoted-printable and base64 never begin a line with "--=_".
-        let parts = MultiPart::alternative()
-            .boundary(format!("=_{}", header(message_id, 40).replace(|c: char| !c.is_ascii_alphanumeric(), "_")))
-            .singlepart(SinglePart::plain(message.text.clone()))
-            .singlepart(SinglePart::html(message.html.clone()));
+        let boundary = format!("=_{}", header(message_id, 40).replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        let text = SinglePart::plain(message.text.clone());
+        let parts = match attached {
+            None => MultiPart::alternative()
+                .boundary(boundary)
+                .singlepart(text)
+                .singlepart(SinglePart::html(message.html.clone())),
+            Some((name, content)) => MultiPart::mixed()
+                .boundary(boundary)
+                .singlepart(text)
+                .singlepart(Attachment::new(name).body(bytes(content)?, binary()?)),
+        };
         let mail = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, address))

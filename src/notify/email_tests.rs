@@ -10,7 +10,7 @@ fn compose(subject: &str) -> String {
     let message = Message { subject: subject.into(), text: "Grüße\n.\nend".into(), html: "<p>Grüße</p>".into() };
     let to = Email::parse("mira@example.com").unwrap();
     let at = Millis(1_795_356_131_000);
-    let mail = mailer("Placet <placet@example.com>").unwrap().compose(&to, "abc@placet.example.com", at, message);
+    let mail = mailer("Placet <placet@example.com>").unwrap().compose(&to, "abc@placet.example.com", at, message, None);
     String::from_utf8(mail.unwrap().raw).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn a_clock_gone_mad_is_no_panic() {
     let message = Message { subject: "s".into(), text: "t".into(), html: "h".into() };
     let to = Email::parse("mira@example.com").unwrap();
     for at in [Millis::MAX, Millis(i64::MIN), Millis(-1)] {
-        assert!(mailer("p@example.com").unwrap().compose(&to, "x@y", at, message.clone()).is_ok());
+        assert!(mailer("p@example.com").unwrap().compose(&to, "x@y", at, message.clone(), None).is_ok());
     }
 }
 
@@ -84,7 +84,7 @@ fn an_address_that_no_server_takes_is_an_error_and_no_panic() {
     let mailer = mailer("p@example.com").unwrap();
     for odd in ["a b@example.com", "a@b..c", "(@example.com", "a@[1"] {
         let Ok(to) = Email::parse(odd) else { continue };
-        let result = mailer.compose(&to, "x@y", Millis(0), message.clone());
+        let result = mailer.compose(&to, "x@y", Millis(0), message.clone(), None);
         assert_eq!(result.map(|_| ()), Err(ComposeError::Address), "{odd}");
     }
 }

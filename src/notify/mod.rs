@@ -11,6 +11,7 @@
 mod arguments;
 mod email;
 mod facts;
+mod letter;
 mod message;
 mod schedule;
 mod text;
@@ -20,6 +21,7 @@ use std::future::Future;
 use std::time::Duration;
 
 pub use email::{BadSender, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
+pub use letter::Letter;
 pub use message::{About, CallMail, Headline, Links, Message, Then, write};
 pub use worker::{HeadlineOf, Judgement, MayDecide, Worker};
 

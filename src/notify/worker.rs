@@ -296,7 +296,7 @@ impl Worker {
         let id = format!("{message}@{}", self.links.host());
         caught(|| {
             let words = write(calls, &self.links).map_err(|e| e.to_string())?;
-            mailer.compose(to, &id, self.clock.now(), words).map_err(|e| e.to_string())
+            mailer.compose(to, &id, self.clock.now(), words, None).map_err(|e| e.to_string())
         })?
     }
 

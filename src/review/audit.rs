@@ -21,7 +21,7 @@ use crate::store::{EntryFilter, StoredEntry};
 const PAGE: u32 = 100;
 
 /// Kinds of entry to choose from, with a trailing `.` for all that begin so.
-const KINDS: [(&str, &str); 31] = [
+const KINDS: [(&str, &str); 33] = [
     ("call.", "Calls, everything"),
     ("call.held", "Call held"),
     ("call.allowed", "Call allowed"),
@@ -52,6 +52,8 @@ const KINDS: [(&str, &str); 31] = [
     ("password.changed", "Password changed"),
     ("policy.", "Policy"),
     ("mail.failed", "Mails that failed"),
+    ("log.", "Keys of the log"),
+    ("anchor.", "Anchors of the log"),
     ("service.started", "Starts of Placet"),
 ];
 
@@ -85,7 +87,7 @@ pub async fn page(State(review): State<Review>, Visitor(session): Visitor, Query
         chrome: review.chrome(&session, "Audit".into(), Nav::Audit).await?,
         kinds: KINDS.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned())).collect(),
         rows: rows.iter().map(|entry| review.audit_row(entry, &names)).collect(),
-        size: review.0.store.log_size().await?,
+        log: review.log_facts(&session.reviewer).await?,
         partial: !session.reviewer.roles.read_everything(),
         problem,
         paging: Paging { newer: (!asked.below.is_empty()).then(|| address(&asked, None)), older },

@@ -19,6 +19,7 @@ mod finish;
 mod gate;
 mod history;
 mod live;
+mod log;
 mod login;
 mod next;
 mod outcome;
@@ -99,6 +100,8 @@ pub fn router(review: Review) -> Router {
         .route("/calls/{id}/reveal", get(call::back).post(call::reveal))
         .route("/history", get(history::page))
         .route("/audit", get(audit::page))
+        .route("/audit/checkpoint", get(log::checkpoint))
+        .route("/audit/key", get(log::key))
         .route("/policy", get(policy::page))
         .route("/account", get(account::page))
         .route("/account/password", get(account::password_page).post(account::password))

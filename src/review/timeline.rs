@@ -77,6 +77,21 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "alarm.call_tampered" => {
             told(EventKind::Alarm, None, "ALARM: what is stored is not what was approved; it did not run", why)
         }
+        "alarm.log_behind" | "alarm.log_disagrees" | "alarm.log_unwitnessed" => {
+            told(EventKind::Alarm, None, &log_alarm(&entry.kind, &body["detail"]), None)
+        }
+        "log.key_made" => told(EventKind::Plain, None, "The log got its key", detail("vkey")),
+        "log.key_rotated" if body["detail"]["old_lost"] == true => {
+            told(EventKind::Alarm, None, "The log got another key; the one before was lost", detail("new"))
+        }
+        "log.key_rotated" => told(EventKind::Plain, None, "The log got another key", detail("new")),
+        "anchor.added" => told(EventKind::Plain, None, &format!("An anchor was added: {}", anchor(&detail)), None),
+        "anchor.removed" => {
+            told(EventKind::Stopped, None, &format!("An anchor was removed: {}", anchor(&detail)), None)
+        }
+        "anchor.failed" => {
+            told(EventKind::Alarm, None, &format!("An anchor does not get the checkpoints: {}", anchor(&detail)), None)
+        }
         "mail.failed" => told(EventKind::Alarm, person, "could not be mailed", why),
         "service.started" => told(EventKind::Plain, None, "Placet was started", detail("version")),
         "policy.refused" => {
@@ -99,6 +114,32 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("policy")),
         other => told(EventKind::Plain, person.or_else(agent), other, why),
     }
+}
+
+/// An alarm about the log itself, in a sentence.
+#[must_use]
+pub fn log_alarm(kind: &str, detail: &Value) -> String {
+    let source = detail["source"].as_str().unwrap_or("a checkpoint");
+    match kind {
+        "alarm.log_behind" => format!(
+            "ALARM: {source} was signed over {} entries, and the log had {} at the start: an older database was put \
+             back, or its end was cut off",
+            detail["checkpoint"], detail["log"]
+        ),
+        "alarm.log_disagrees" => format!(
+            "ALARM: at the start the log was not the one that {source} was signed over: {}",
+            detail["why"].as_str().unwrap_or_default()
+        ),
+        _ => format!(
+            "ALARM: at the start audit.checkpoint was missing, although the database had a checkpoint over {} entries",
+            detail["checkpoint"]
+        ),
+    }
+}
+
+fn anchor(detail: &impl Fn(&str) -> Option<String>) -> String {
+    let part = |key| detail(key).unwrap_or_default();
+    format!("{} {}", part("kind"), part("anchor"))
 }
 
 fn signed_in(by: Option<&str>) -> String {

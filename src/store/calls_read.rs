@@ -44,6 +44,45 @@ macro_rules! mentions {
     };
 }
 
+/// A page of calls in one order: `$state` says which states, `$beyond` and `$order` which way.
+macro_rules! page_of {
+    ($state:literal, $beyond:literal, $order:literal) => {
+        select_calls!(concat!(
+            "WHERE ",
+            $state,
+            " AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
+             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id ",
+            $beyond,
+            " $5) AND ",
+            visible!("$7"),
+            " AND ",
+            mentions!("$8"),
+            " ORDER BY c.id ",
+            $order,
+            " LIMIT $6"
+        ))
+    };
+}
+
+/// Pages by order (newest first, oldest first) and by whether a state is given: only where it surely is does SQLite
+/// begin with it.
+pub(super) const PAGES: [[&str; 2]; 2] = [
+    [page_of!("($1 IS NULL OR c.state = $1)", "<", "DESC"), page_of!("c.state = $1", "<", "DESC")],
+    [page_of!("($1 IS NULL OR c.state = $1)", ">", "ASC"), page_of!("c.state = $1", ">", "ASC")],
+];
+
+/// What is due first, pending or approved.
+pub(super) const DUE: &str = "
+    SELECT id, expires_at AS due FROM (SELECT id, expires_at FROM calls INDEXED BY calls_deadline
+                                       WHERE state = 'pending' ORDER BY expires_at LIMIT 500)
+    UNION ALL
+    SELECT id, usable_until FROM (SELECT id, usable_until FROM calls INDEXED BY calls_usable
+                                  WHERE state = 'approved' ORDER BY usable_until LIMIT 500)
+    ORDER BY due LIMIT 500";
+
+/// What a restart must look at.
+pub(super) const UNFINISHED: &str = select_calls!("WHERE c.state IN ('approved', 'releasing') ORDER BY c.id");
+
 /// One page of calls.
 #[derive(Clone, Debug)]
 pub struct CallPage {
@@ -68,23 +107,8 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn calls(&self, filter: CallFilter) -> Result<CallPage, StoreError> {
-        const OLDEST_FIRST: &str = select_calls!(concat!(
-            "WHERE ($1 IS NULL OR c.state = $1) AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
-             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id > $5) AND ",
-            visible!("$7"),
-            " AND ",
-            mentions!("$8"),
-            " ORDER BY c.id LIMIT $6"
-        ));
-        const NEWEST_FIRST: &str = select_calls!(concat!(
-            "WHERE ($1 IS NULL OR c.state = $1) AND ($2 IS NULL OR c.agent_name = $2) AND ($3 IS NULL OR c.tool = $3)
-             AND (NOT $4 OR c.state NOT IN ('pending', 'approved', 'releasing')) AND ($5 IS NULL OR c.id < $5) AND ",
-            visible!("$7"),
-            " AND ",
-            mentions!("$8"),
-            " ORDER BY c.id DESC LIMIT $6"
-        ));
-        let rows = sqlx::query(if filter.oldest_first { OLDEST_FIRST } else { NEWEST_FIRST })
+        let text = PAGES[usize::from(filter.oldest_first)][usize::from(filter.state.is_some())];
+        let rows = sqlx::query(text)
             .bind(filter.state)
             .bind(filter.agent)
             .bind(filter.tool)
@@ -112,23 +136,12 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// When the last reviewer decided, if one ever did.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn last_decision(&self) -> Result<Option<Millis>, StoreError> {
-        let at: Option<i64> = sqlx::query_scalar("SELECT max(at) FROM votes").fetch_one(self.readers()).await?;
-        Ok(at.map(Millis))
-    }
-
     /// Calls whose deadline (pending or approval) is at or before `now`, and the next deadline after it.
     ///
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn due(&self, now: Millis) -> Result<(Vec<CallId>, Option<Millis>), StoreError> {
-        let sql = "SELECT id, CASE state WHEN 'pending' THEN expires_at ELSE usable_until END AS due FROM calls
-                   WHERE state IN ('pending', 'approved') ORDER BY due LIMIT 500";
-        let rows = sqlx::query(sql).fetch_all(self.readers()).await?;
+        let rows = sqlx::query(DUE).fetch_all(self.readers()).await?;
         let mut ids = Vec::new();
         for row in rows {
             let (id, due): (String, Option<i64>) = (row.try_get("id")?, row.try_get("due")?);
@@ -147,8 +160,7 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn unfinished(&self) -> Result<Vec<HeldCall>, StoreError> {
-        const OPEN: &str = select_calls!("WHERE c.state IN ('approved', 'releasing') ORDER BY c.id");
-        let rows = sqlx::query(OPEN).fetch_all(self.readers()).await?;
+        let rows = sqlx::query(UNFINISHED).fetch_all(self.readers()).await?;
         rows.iter().map(row::held_call).collect()
     }
 }

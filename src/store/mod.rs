@@ -5,15 +5,20 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod anchors;
 mod batch;
 mod calls;
 mod calls_read;
+mod checkpoints;
 mod identity;
 mod log;
 mod open;
 mod outbox;
 mod people;
+#[cfg(test)]
+mod plans;
 mod row;
+mod tree;
 mod visible;
 mod writer;
 
@@ -24,8 +29,10 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 
+pub use anchors::{AnchorPlace, AnchorState};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
+pub use checkpoints::{LogEntry, StoredCheckpoint};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
     SignIn,
@@ -130,6 +137,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Clone, Debug)]
 pub struct Store {
     writer: writer::Handle,
+    tree: Arc<tree::Growing>,
     readers: SqlitePool,
     clock: Clock,
     folder: Arc<Path>,
@@ -142,8 +150,10 @@ impl Store {
     /// The folder is in use, cannot be written, or holds a database of a newer version.
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
         let opened = open::open(folder).await?;
-        let writer = writer::start(opened.connection, opened.lock, opened.head, clock.clone(), tasks);
-        Ok(Self { writer, readers: opened.readers, clock, folder: folder.into() })
+        let tree = Arc::new(tree::Growing::new(opened.frontier));
+        let writer =
+            writer::start(opened.connection, opened.lock, opened.head, Arc::clone(&tree), clock.clone(), tasks);
+        Ok(Self { writer, tree, readers: opened.readers, clock, folder: folder.into() })
     }
 
     /// The data folder.

@@ -1,4 +1,4 @@
-//! Opening the database: folder, lock, SQLite's version, pragmas, migrations, the log's head.
+//! Opening the database: folder, lock, SQLite's version, pragmas, migrations, the log's head and tree.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -10,8 +10,8 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
 
-use super::{StoreError, batch, log};
-use crate::audit::Head;
+use super::{StoreError, batch, log, tree};
+use crate::audit::{Frontier, Head};
 
 /// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -26,6 +26,8 @@ pub(super) struct Opened {
     /// Held as long as the writer lives.
     pub lock: File,
     pub head: Head,
+    /// The right edge of the log's tree.
+    pub frontier: Frontier,
 }
 
 pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
@@ -46,12 +48,13 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     migrate(&mut connection, &file).await?;
     batch::prepare(&mut connection).await?;
     let head = log::head(&mut connection).await?;
+    let frontier = tree::load(&mut connection, u64::try_from(head.seq).unwrap_or(0)).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .min_connections(1)
         .connect_with(options.read_only(true).create_if_missing(false))
         .await?;
-    Ok(Opened { connection, readers, lock, head })
+    Ok(Opened { connection, readers, lock, head, frontier })
 }
 
 /// Every commit is synced before it is answered.
@@ -154,6 +157,8 @@ fn migrations() -> Vec<Migration> {
         (3, "outbox", include_str!("../../migrations/0003_outbox.sql")),
         (4, "meta", include_str!("../../migrations/0004_meta.sql")),
         (5, "hold_seal", include_str!("../../migrations/0005_hold_seal.sql")),
+        (6, "checkpoints", include_str!("../../migrations/0006_checkpoints.sql")),
+        (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
     ];
     files
         .map(|(version, name, sql)| {

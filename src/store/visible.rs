@@ -56,6 +56,45 @@ macro_rules! visible {
 }
 pub(super) use visible;
 
+/// [`visible`] for pending calls, out of the queue's index alone: the few audiences that differ are judged, not each
+/// call.
+macro_rules! audience_within {
+    ($groups:literal) => {
+        concat!(
+            "(",
+            $groups,
+            " IS NULL OR audience IN (SELECT a.audience FROM (SELECT DISTINCT audience FROM calls INDEXED BY calls_queue ",
+            "WHERE state = 'pending') a WHERE json_array_length(a.audience, '$[0]') = 0 ",
+            "OR EXISTS (SELECT 1 FROM json_each(a.audience, '$[0]') r JOIN json_each(",
+            $groups,
+            ") g ON g.value = r.value) ",
+            "OR (a.audience ->> '$[2]' = 1 AND EXISTS (SELECT 1 FROM json_each(a.audience, '$[1]') r JOIN json_each(",
+            $groups,
+            ") g ON g.value = r.value))))"
+        )
+    };
+}
+
+/// A page of the ids of pending calls, riskiest first, made into calls.
+pub(super) const RISKIEST: &str = select_calls!(concat!(
+    "WHERE c.id IN (SELECT id FROM calls INDEXED BY calls_queue WHERE state = 'pending' AND ",
+    audience_within!("$1"),
+    " ORDER BY risk_rank, id LIMIT $2 OFFSET $3) ORDER BY c.risk_rank, c.id"
+));
+
+/// The pending call that waits longest.
+pub(super) const OLDEST: &str = select_calls!(concat!(
+    "WHERE c.id = (SELECT min(id) FROM calls INDEXED BY calls_queue WHERE state = 'pending' AND ",
+    audience_within!("$1"),
+    ")"
+));
+
+/// How many calls are pending.
+pub(super) const COUNT: &str = concat!(
+    "SELECT count(*) AS count FROM calls INDEXED BY calls_queue WHERE state = 'pending' AND ",
+    audience_within!("$1")
+);
+
 /// Pending calls as a reviewer meets them.
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -73,15 +112,6 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn waiting(&self, sight: &Sight, limit: u32, offset: u32) -> Result<Waiting, StoreError> {
-        const RISKIEST: &str = select_calls!(concat!(
-            "WHERE c.state = 'pending' AND ",
-            visible!("$1"),
-            " ORDER BY CASE c.requirement ->> '$.risk' WHEN 'access' THEN 0 WHEN 'destructive' THEN 1 ",
-            "WHEN 'execute' THEN 1 WHEN 'financial' THEN 1 WHEN 'write' THEN 2 WHEN 'read' THEN 3 ELSE 4 END, c.id ",
-            "LIMIT $2 OFFSET $3"
-        ));
-        const OLDEST: &str =
-            select_calls!(concat!("WHERE c.state = 'pending' AND ", visible!("$1"), " ORDER BY c.id LIMIT 1"));
         let groups = sight.groups()?;
         let rows = sqlx::query(RISKIEST)
             .bind(groups.as_deref())
@@ -120,8 +150,6 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn pending_within(&self, sight: &Sight) -> Result<u64, StoreError> {
-        const COUNT: &str =
-            concat!("SELECT count(*) AS count FROM calls c WHERE c.state = 'pending' AND ", visible!("$1"));
         let row = sqlx::query(COUNT).bind(sight.groups()?).fetch_one(self.readers()).await?;
         Ok(u64::try_from(row.try_get::<i64, _>("count")?).unwrap_or(0))
     }

@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job};
+use super::tree::Growing;
 use super::{BoxFuture, StoreError, code};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
@@ -104,12 +105,22 @@ impl Handle {
 }
 
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
-pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock: Clock, tasks: &Tasks) -> Handle {
+pub(super) fn start(
+    connection: SqliteConnection,
+    lock: File,
+    head: Head,
+    tree: Arc<Growing>,
+    clock: Clock,
+    tasks: &Tasks,
+) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let writer = Writer { connection, head, clock, sure: true };
+        let writer = Writer { connection, head, tree, clock, sure: true };
         writer.run(items).await;
-        drop(lock);
+        // A child process that is being started may hold a copy of the file: closing ours would not end the lock.
+        if let Err(error) = lock.unlock() {
+            tracing::warn!(%error, "the data folder was not unlocked; it is when this process ends");
+        }
     });
     Handle(sender)
 }
@@ -117,6 +128,7 @@ pub(super) fn start(connection: SqliteConnection, lock: File, head: Head, clock:
 struct Writer {
     connection: SqliteConnection,
     head: Head,
+    tree: Arc<Growing>,
     clock: Clock,
     /// No transaction is open outside of a batch. After a failure that is not known for sure: a write without a BEGIN of
     /// its own could then be part of one that never commits.
@@ -210,7 +222,7 @@ impl Writer {
         failpoint!("store.read" => sqlx::Error);
         let batch = Batch::run(&mut self.connection, &self.clock, self.head, entries, jobs).await?;
         failpoint!("store.write" => sqlx::Error);
-        let head = batch.write(&mut self.connection).await?;
+        let (head, leaves) = batch.write(&mut self.connection).await?;
         if open {
             failpoint!("store.commit" => sqlx::Error);
             sqlx::query("COMMIT").execute(&mut self.connection).await?;
@@ -218,6 +230,7 @@ impl Writer {
         }
         failpoint!("store.committed");
         self.head = head;
+        self.tree.committed(&leaves);
         Ok(())
     }
 

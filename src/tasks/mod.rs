@@ -1,9 +1,13 @@
 //! Background work: idempotent functions, activated by a signal and by a period, so that recovery is the normal path.
 
+mod anchors;
+mod checkpoint;
 mod counting;
 mod expiry;
 mod reload;
 
+pub use anchors::{Anchoring, anchor};
+pub use checkpoint::checkpoints;
 pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;

@@ -18,13 +18,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("clock", &["call"]),
     ("lifecycle", &[]),
     ("durable", &[]),
+    ("failpoint", &[]),
     ("telemetry", &[]),
     ("config", &["call", "policy"]),
     // The core.
-    ("store", &["audit", "call", "clock", "lifecycle", "telemetry"]),
+    ("store", &["audit", "call", "clock", "failpoint", "lifecycle", "telemetry"]),
     ("approvals", &["audit", "call", "clock", "durable", "lifecycle", "policy", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
+    ("anchor", &["call", "notify"]),
+    ("notary", &["audit", "call", "clock", "durable", "store", "telemetry"]),
     // The edges. `gateway` asks the policy in force and logs what needs nobody's approval; `review` reads what its
     // pages list and logs what is revealed.
     (
@@ -32,10 +35,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["approvals", "audit", "call", "clock", "identity", "in_force", "lifecycle", "policy", "store", "telemetry"],
     ),
     ("review", &["approvals", "audit", "call", "clock", "explain", "identity", "lifecycle", "store", "telemetry"]),
-    ("control", &["call", "clock", "identity", "lifecycle", "store"]),
+    ("control", &["call", "clock", "identity", "lifecycle", "notary", "store"]),
     ("health", &["lifecycle", "store", "telemetry"]),
     ("notify", &["call", "clock", "lifecycle", "store", "telemetry"]),
-    ("tasks", &["approvals", "call", "clock", "in_force", "lifecycle", "notify", "store", "telemetry"]),
+    (
+        "tasks",
+        &["anchor", "approvals", "call", "clock", "in_force", "lifecycle", "notary", "notify", "store", "telemetry"],
+    ),
     // What puts it all together; `overview` answers the pages out of the gateway's knowledge, so that neither side
     // knows the other.
     ("overview", &["call", "gateway", "in_force", "policy", "review", "store"]),

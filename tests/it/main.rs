@@ -8,6 +8,7 @@ mod components;
 mod crash;
 mod gateway;
 mod house;
+mod log;
 mod notify;
 mod people;
 mod real;

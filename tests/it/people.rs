@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use placet::clock::{Clock, Entropy};
-use placet::control;
+use placet::control::{self, Desk};
 use placet::identity::{Identity, SessionLimits};
 use placet::lifecycle::Tasks;
+use placet::notary::Notary;
 use placet::store::Store;
 
 fn configured() -> tempfile::TempDir {
@@ -46,8 +47,10 @@ fn said(folder: &Path, arguments: &str) -> String {
 async fn serving(folder: &Path) -> Tasks {
     let (tasks, data) = (Tasks::default(), folder.join("data"));
     let store = Store::open(&data, Clock::System, &tasks).await.unwrap();
-    let identity = Identity::new(store, Clock::System, Entropy::System, SessionLimits::default());
-    control::listen(&data, identity, &tasks).unwrap();
+    let identity = Identity::new(store.clone(), Clock::System, Entropy::System, SessionLimits::default());
+    let (notary, _) = Notary::open(store, &Entropy::System).await.unwrap();
+    let desk = Desk { identity, notary: Some(notary), entropy: Entropy::System };
+    control::listen(&data, desk, &tasks).unwrap();
     tasks
 }
 

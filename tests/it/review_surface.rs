@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use crate::support::pages::{Browser, Pages, header};
 
 /// Every address that is read, `{id}` standing for a call.
-const READS: [&str; 14] = [
+const READS: [&str; 16] = [
     "/",
     "/partials/queue",
     "/calls/{id}",
@@ -14,6 +14,8 @@ const READS: [&str; 14] = [
     "/calls/{id}?prepare=reject",
     "/history",
     "/audit",
+    "/audit/checkpoint",
+    "/audit/key",
     "/account",
     "/login",
     "/login/link/plt_link_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",

@@ -16,8 +16,8 @@ pub struct AuditPage {
     pub kinds: Vec<(String, String)>,
     /// This page's entries, newest first.
     pub rows: Vec<AuditRow>,
-    /// Entries in the log altogether.
-    pub size: u64,
+    /// The log as a whole.
+    pub log: LogFacts,
     /// Whether this person sees some of them only.
     pub partial: bool,
     /// What is wrong with the filter ("from: 2026-13-01 is no date"), shown above the rows.
@@ -26,6 +26,64 @@ pub struct AuditPage {
     pub paging: Paging,
     /// When this page was made: printed with it.
     pub printed: Time,
+}
+
+/// How the log stands: its size, what is signed of it, who else knows, and what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct LogFacts {
+    /// Entries altogether.
+    pub size: u64,
+    /// The latest checkpoint.
+    pub checkpoint: Option<SignedFacts>,
+    /// The configured anchors.
+    pub anchors: Vec<AnchorFacts>,
+    /// What was found wrong with the log lately, the newest first.
+    pub alarms: Vec<LogAlarm>,
+}
+
+/// The latest checkpoint.
+#[derive(Debug, Clone)]
+pub struct SignedFacts {
+    /// How many entries it covers.
+    pub size: u64,
+    /// When it was signed.
+    pub at: Time,
+    /// The tree's root, hex; the page shows its first twelve digits.
+    pub root: String,
+}
+
+impl SignedFacts {
+    /// The first twelve digits of the root.
+    #[must_use]
+    pub fn root_short(&self) -> &str {
+        self.root.get(..12).unwrap_or(&self.root)
+    }
+}
+
+/// One anchor.
+#[derive(Debug, Clone)]
+pub struct AnchorFacts {
+    /// File, Command, URL or Mail.
+    pub kind: &'static str,
+    /// Where it is; `None` for who may not read everything.
+    pub place: Option<Text>,
+    /// How many entries the checkpoint covers that it got last, and when.
+    pub last: Option<(u64, Time)>,
+    /// Attempts that failed since.
+    pub failures: u64,
+    /// Why the last attempt failed, and when; without words for who may not read everything.
+    pub error: Option<(Text, Time)>,
+}
+
+/// Something that was found wrong with the log at a start.
+#[derive(Debug, Clone)]
+pub struct LogAlarm {
+    /// The entry's number.
+    pub seq: i64,
+    /// When it was found.
+    pub at: Time,
+    /// In a sentence.
+    pub what: Text,
 }
 
 /// GET parameters of the audit page; empty strings mean "all".

@@ -82,6 +82,7 @@ pub(super) struct Batch<'w> {
     latest: HashMap<Digest, CallId>,
     counts: HashMap<AgentId, Counts>,
     writes: Writes,
+    leaves: Vec<Digest>,
 }
 
 impl<'w> Batch<'w> {
@@ -106,6 +107,7 @@ impl<'w> Batch<'w> {
             latest,
             counts,
             writes: Writes::default(),
+            leaves: Vec::new(),
         };
         for (id, call) in calls {
             match call {
@@ -118,20 +120,20 @@ impl<'w> Batch<'w> {
                 }
             }
         }
-        entries.iter().for_each(|(entry, sealed)| batch.writes.entry(entry, sealed));
+        entries.iter().for_each(|(entry, sealed)| batch.entry(entry, sealed));
         jobs.iter_mut().for_each(|job| job.run(&mut batch));
         Ok(batch)
     }
 
-    /// Writes what came of it, or nothing, and answers with the log's new head.
-    pub(super) async fn write(mut self, connection: &mut SqliteConnection) -> Result<Head, sqlx::Error> {
+    /// Writes what came of it, or nothing, and answers with the log's new head and the leaves of its new entries.
+    pub(super) async fn write(mut self, connection: &mut SqliteConnection) -> Result<(Head, Vec<Digest>), sqlx::Error> {
         for slot in self.calls.values() {
             if let Some((set, approval)) = &slot.set {
                 self.writes.change(&slot.found.call, &slot.was, set, *approval);
             }
         }
         self.writes.execute(connection).await?;
-        Ok(self.head)
+        Ok((self.head, self.leaves))
     }
 
     /// The moment of a write: never earlier than any moment that was committed before, whatever the clock says.
@@ -141,8 +143,13 @@ impl<'w> Batch<'w> {
 
     fn append(&mut self, entry: &Entry, at: Millis) -> Result<(), StoreError> {
         let sealed = self.head.seal(entry, at)?;
-        self.writes.entry(entry, &sealed);
+        self.entry(entry, &sealed);
         Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry, sealed: &SealedEntry) {
+        self.writes.entry(entry, sealed);
+        self.leaves.push(sealed.leaf);
     }
 
     /// A call as it stands, if there is one.

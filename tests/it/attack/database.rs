@@ -124,7 +124,7 @@ async fn one_damaged_row_keeps_no_other_call_from_expiring() {
     let damaged = bench.hold(r#"{"n":1}"#).await;
     bench.clock.advance(Duration::from_secs(1));
     let whole = bench.hold(r#"{"n":2}"#).await;
-    let first = "UPDATE calls SET requirement = '{' WHERE created_at = (SELECT min(created_at) FROM calls)";
+    let first = "UPDATE calls SET era = 'none' WHERE created_at = (SELECT min(created_at) FROM calls)";
     edit(&bench, first).await;
     bench.clock.advance(Duration::from_secs(1000));
     assert!(bench.approvals.expire().await.is_err(), "the damage is told");

@@ -37,6 +37,8 @@ pub(super) struct Records {
     waiting: BTreeMap<usize, String>,
     /// Numbers whose caller has left, or was told to come back.
     left: BTreeSet<usize>,
+    /// What each caller does that is not done, by number.
+    pub(super) busy: BTreeMap<usize, &'static str>,
 }
 
 /// The records of one run.
@@ -67,6 +69,7 @@ impl Book {
         let mut records = self.records();
         records.waiting.clear();
         records.left.clear();
+        records.busy.clear();
     }
 
     pub(super) fn acknowledge(&self, acknowledged: Acknowledged) {
@@ -105,6 +108,14 @@ impl Book {
             }
             changed.await;
         }
+    }
+
+    pub(super) fn note(&self, number: usize, does: &'static str) {
+        self.records().busy.insert(number, does);
+    }
+
+    pub(super) fn done(&self, number: usize) {
+        self.records().busy.remove(&number);
     }
 
     pub(super) fn leave(&self, number: usize) {

@@ -86,9 +86,9 @@ pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers
 
 /// The points at which a write can fail instead.
 pub(super) const CAN_FAIL: [&str; 16] = [
-    "start.key",
-    "start.key.written",
-    "start.key.named",
+    "file.make",
+    "file.written",
+    "file.named",
     "store.begin",
     "store.read",
     "store.write",

@@ -91,7 +91,10 @@ async fn record(env: &[(&'static str, &str)], health: Health) -> Recorded {
     };
     let spells = if health == Health::Failing { 8 } else { 0 };
     let all = async { tokio::join!(played, failing(&disk, spells)) };
-    tokio::time::timeout(PATIENCE, all).await.expect("everything ends");
+    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        let left = check::left(&check::open(&world.data().join("placet.db"), false));
+        panic!("not over: {left:?}, callers {:?}; it said: {}", book.records().busy, process.said().text());
+    }
     process.kill().await;
     let (records, sent) = (book.records().clone(), sent.lock().unwrap().clone());
     let keys = world.files().into_iter().filter(|(name, _)| name.ends_with(".key")).collect();

@@ -118,7 +118,8 @@ pub(super) async fn run(plan: &Plan, template: &Arc<Template>) -> Result<Outcome
     let outcome = run.deaths().await;
     outcome.map_err(|wrong| {
         let said: Vec<_> = run.said.iter().map(|said| said.text()).collect();
-        let again = format!("PLACET_CRASH={}:{}", plan.point, plan.round);
+        let fault = plan.deaths.iter().any(|death| death.kill == Kill::Fail);
+        let again = format!("PLACET_{}={}:{}", if fault { "FAULT" } else { "CRASH" }, plan.point, plan.round);
         format!("{wrong}\n{plan:?}\nrepeat it with {again}; the processes said:\n{}", said.join("\n---\n"))
     })
 }
@@ -180,7 +181,10 @@ impl<'a> Run<'a> {
                     Some(code) => Err(format!("it ended with {code}")),
                 },
                 () = play => Ok(Fate::Finished),
-                () = tokio::time::sleep(patience) => Err(format!("not over after {patience:?}: {:?}", check::left(&self.database()))),
+                () = tokio::time::sleep(patience) => {
+                    let (left, busy) = (check::left(&self.database()), self.book.records().busy.clone());
+                    Err(format!("not over after {patience:?}: {left:?}, callers {busy:?}"))
+                },
             }
         };
         if matches!(fate, Ok(Fate::Finished)) {

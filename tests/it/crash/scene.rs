@@ -125,7 +125,8 @@ impl Scene {
     }
 
     /// Returns when the call is in none of these states.
-    async fn until_not(&self, call: &str, states: &[&str]) {
+    async fn until_not(&self, number: usize, call: &str, states: &[&str]) {
+        self.book.note(number, "waits for its call's end");
         loop {
             if let Some(call) = self.api(&self.template.mira, &format!("/api/v1/calls/{call}")).await
                 && !states.contains(&call["state"].as_str().unwrap())
@@ -171,10 +172,9 @@ impl Caller {
         match self.kind {
             Kind::Cancel => self.take_back().await,
             Kind::Park => self.leave_and_return().await,
-            _ => {
-                self.answer().await;
-            }
+            _ => self.answer().await,
         }
+        self.scene.book.done(self.number);
     }
 
     /// Calls until the call is over, however often it is told to come back.
@@ -188,7 +188,7 @@ impl Caller {
             if self.kind == Kind::Late && heard == Heard::ComeBack {
                 // It runs while nobody waits for it.
                 let call = self.scene.book.waiting(self.number).await;
-                self.scene.until_not(&call, &OPEN).await;
+                self.scene.until_not(self.number, &call, &OPEN).await;
             }
         }
     }
@@ -216,7 +216,7 @@ impl Caller {
             };
             // The response is dropped, and with it the stream.
             book.leave(self.number);
-            self.scene.until_not(&call, &["pending"]).await;
+            self.scene.until_not(self.number, &call, &["pending"]).await;
             return self.answer().await;
         }
     }
@@ -239,7 +239,11 @@ impl Caller {
                 json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": self.asked}});
             // Where it came too late its caller was told to come back before, and does.
             if self.in_session(&cancel).send().await.is_ok() && hearing.await == Heard::Nothing {
-                return self.scene.until_not(&call, &OPEN).await;
+                // Where the disk takes nothing the call stays, and is taken back again.
+                let over = self.scene.until_not(self.number, &call, &OPEN);
+                if tokio::time::timeout(50 * SOON, over).await.is_ok() {
+                    return;
+                }
             }
         }
     }
@@ -261,6 +265,7 @@ impl Caller {
 
     /// Calls in a session; `None` where the connection broke.
     async fn ask(&mut self) -> Option<Response> {
+        self.scene.book.note(self.number, "asks");
         if self.session.is_none() {
             let params =
                 json!({"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
@@ -287,6 +292,7 @@ impl Caller {
 
     /// Reads to the answer.
     async fn hear(&self, mut response: Response) -> Heard {
+        self.scene.book.note(self.number, "listens");
         let mut text = String::new();
         while let Ok(Some(piece)) = response.chunk().await {
             text.push_str(std::str::from_utf8(&piece).unwrap());

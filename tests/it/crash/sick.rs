@@ -175,7 +175,10 @@ async fn what_cannot_be_decided_is_not_decided() {
         sick.disk.fail(Failing::default());
         sick.is_ready().await;
         assert_eq!(sick.decide(&call, "approve").await.0, StatusCode::OK);
-        assert_eq!(Stream::of(run).message().await["result"]["isError"], true);
+        sick.world.upstream.until_called("fail", 1).await;
+        drop(run);
+        let ended = async || (sick.call(call["id"].as_str().unwrap()).await["state"] == "tool_error").then_some(());
+        sick.until("its end", ended).await;
         assert_eq!(sick.sent("fail"), 1);
         drop(held);
         sick.check();

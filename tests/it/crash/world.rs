@@ -1,6 +1,8 @@
 //! Where the runs take place: a prepared data folder, and for each run a copy of it, an upstream and a mail server.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,7 +130,9 @@ impl World {
         std::fs::remove_dir_all(self.data()).unwrap();
         std::fs::create_dir(self.data()).unwrap();
         for (name, content) in files {
-            std::fs::write(self.data().join(name), content).unwrap();
+            let path = self.data().join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every page in a real Chromium, both sizes and colour schemes: nothing refused, nothing logged, nothing sideways,
 //! and axe-core finds nothing.
 
+use placet::notary::LogAtStart;
 use serde_json::json;
 
 use super::MIRA;
@@ -28,7 +29,20 @@ async fn every_page_is_sound() {
         let failed = json!({"content": [{"type": "text", "text": "no such user"}], "isError": true});
         json_answer(json!({"jsonrpc": "2.0", "id": message["id"], "result": failed}).to_string())
     });
-    let app = Setup::http(&upstream.url).policy(POLICY).real_time().start().await;
+    // An anchor that fails at length and one that does not, and an alarm, so that the audit page has all it can have.
+    let anchors = format!(
+        "[[upstreams]]\nname = \"iam\"\nurl = \"{}\"\n[[anchors]]\nfile = \"elsewhere.checkpoints\"\n\
+         [[anchors]]\ncommand = [\"sh\", \"-c\", \"printf '<b>%0999d' 7 >&2; exit 1\"]\n",
+        upstream.url
+    );
+    let app = Setup::toml(anchors).policy(POLICY).real_time().start().await;
+    let behind = LogAtStart::Behind { source: "audit.checkpoint".into(), checkpoint: 48_211, log: 48_102 };
+    app.app.notary.record(&behind).await.unwrap();
+    app.until("both anchors are told", async || {
+        let anchors = app.app.store.anchors().await.unwrap();
+        anchors.iter().all(|anchor| anchor.tried_at.is_some()).then_some(())
+    })
+    .await;
     app.reviewer(MIRA, &["iam"]).await;
     let mut pages = calls(&app).await;
     let more = ["queue=/", "/history", "/audit", "/policy", "/account", "404:missing=/calls/nothing"];

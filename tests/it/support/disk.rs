@@ -244,11 +244,7 @@ fn name_it(names: &mut BTreeMap<String, usize>, naming: Naming) {
 fn apply(content: &mut Vec<u8>, op: &Op, keep: &mut impl FnMut() -> bool) {
     const SECTOR: usize = 512;
     match op {
-        Op::Truncate { to, .. } => {
-            if keep() {
-                content.resize(*to, 0);
-            }
-        }
+        Op::Truncate { to, .. } if keep() => content.resize(*to, 0),
         Op::Write { at, bytes, .. } => {
             let mut from = 0;
             while from < bytes.len() {

@@ -101,7 +101,9 @@ impl App {
         let limits = SessionLimits { idle: config.server.session_idle, max: config.server.session_max };
         let identity = Identity::new(store.clone(), clock.clone(), entropy.clone(), limits);
         log_start(&store, &policy, config).await?;
+        failpoint!("start.logged");
         approvals.recover().await?;
+        failpoint!("start.recovered");
 
         let gateway = Gateway::new(gateway::Parts {
             hosts: gateway::Hosts::new(&config.public_url, address, &config.server.allowed_hosts),

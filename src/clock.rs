@@ -35,6 +35,14 @@ pub struct Clock {
 enum Hands {
     System,
     Manual(watch::Sender<Reading>),
+    /// The machine's clock, running faster since a moment of the machine's; never outside tests.
+    #[cfg(feature = "failpoints")]
+    Hurried {
+        /// Before this moment it shows the machine's time.
+        since: i64,
+        /// How many times as fast.
+        times: i64,
+    },
 }
 
 /// What the machine says, in milliseconds.
@@ -107,6 +115,21 @@ impl Clock {
     #[must_use]
     pub fn restarted(&self) -> Self {
         Self::new(Arc::clone(&self.hands))
+    }
+
+    /// The clock of a process in service: the machine's. Crash tests, which start such processes, hurry it by
+    /// `PLACET_CLOCK=SINCE*TIMES`, so that they need not wait for deadlines.
+    #[must_use]
+    pub fn of_process() -> Self {
+        #[cfg(feature = "failpoints")]
+        if let Ok(text) = std::env::var("PLACET_CLOCK") {
+            let read = text.split_once('*').and_then(|(since, times)| {
+                Some(Hands::Hurried { since: since.parse().ok()?, times: times.parse().ok()? })
+            });
+            let hands = read.unwrap_or_else(|| panic!("PLACET_CLOCK={text} is not SINCE*TIMES"));
+            return Self::new(Arc::new(hands));
+        }
+        Self::system()
     }
 
     /// Now: Placet's time.
@@ -216,6 +239,16 @@ impl Clock {
                 let mut turns = hands.subscribe();
                 while self.now() < moment && turns.changed().await.is_ok() {}
             }
+            #[cfg(feature = "failpoints")]
+            Hands::Hurried { times, .. } => loop {
+                let left = moment.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                // Rounded up: whoever wakes a moment early would only look again.
+                let times = u32::try_from(*times).unwrap_or(1).max(1);
+                tokio::time::sleep((left / times + Duration::from_millis(1)).min(Duration::from_secs(60))).await;
+            },
         }
     }
 
@@ -253,12 +286,20 @@ impl Hands {
                 }
             }
             Self::Manual(hands) => *hands.borrow(),
+            #[cfg(feature = "failpoints")]
+            Self::Hurried { since, times } => {
+                let Reading { wall, steady } = Self::System.read();
+                let gained = wall.saturating_sub(*since).max(0).saturating_mul(times.saturating_sub(1));
+                Reading { wall: wall.saturating_add(gained), steady: steady.saturating_add(gained) }
+            }
         }
     }
 
     /// A name for this boot of this machine.
     fn boot(&self) -> Option<String> {
         match self {
+            #[cfg(feature = "failpoints")]
+            Self::Hurried { .. } => Self::System.boot(),
             Self::System => {
                 let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
                 Some(id.trim().to_owned()).filter(|id| !id.is_empty())

@@ -46,7 +46,8 @@ async fn ready(State(health): State<Health>) -> Response {
         Ok(Ok(())) => text(StatusCode::OK, "ready\n"),
         Ok(Err(error)) => {
             tracing::error!(%error, "not ready");
-            text(StatusCode::SERVICE_UNAVAILABLE, "not ready: the database does not take writes; see the log\n")
+            let why = error.trouble().unwrap_or("the database does not take writes");
+            text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}; see the log\n"))
         }
         Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: the database does not answer\n"),
     }
@@ -57,11 +58,11 @@ async fn counted(State(health): State<Health>) -> Response {
     (kind, [(header::CACHE_CONTROL, "no-store")], health.metrics.render()).into_response()
 }
 
-fn text(status: StatusCode, words: &'static str) -> Response {
+fn text(status: StatusCode, words: impl Into<String>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (status, headers, words).into_response()
+    (status, headers, words.into()).into_response()
 }

@@ -35,6 +35,9 @@
 //! Deliberately absent: a second JSON reader on the way of a call, a way to send a call twice, a decision by GET, a
 //! plain `tokio::spawn`.
 
+#[macro_use]
+pub mod failpoint;
+
 pub mod anchor;
 pub mod app;
 pub mod approvals;
@@ -45,6 +48,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod durable;
 pub mod explain;
 pub mod gateway;
 pub mod health;

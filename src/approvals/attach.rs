@@ -70,6 +70,7 @@ impl Approvals {
         if let Err(error) = self.0.store.set_caller_gone(id, false).await {
             tracing::warn!(%error, "that a caller is back was not noted");
         }
+        failpoint!("caller.returned");
         self.spawn_release(id, true);
     }
 
@@ -78,7 +79,9 @@ impl Approvals {
     /// # Errors
     /// It could not be noted; the caller must not be told so.
     pub async fn told_to_return(&self, id: CallId) -> Result<(), StoreError> {
+        failpoint!("caller.tell");
         self.0.store.set_told_to_return(id).await?;
+        failpoint!("caller.told");
         self.spawn_release(id, false);
         Ok(())
     }
@@ -88,8 +91,10 @@ impl Approvals {
         if self.0.events.is_attended(id) {
             return;
         }
+        failpoint!("caller.gone");
         match self.0.store.set_caller_gone(id, true).await {
             Ok(()) => {
+                failpoint!("caller.noted");
                 if let Ok(call) = self.call(id).await {
                     self.0.events.publish(&call);
                 }

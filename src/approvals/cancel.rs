@@ -32,6 +32,7 @@ impl Approvals {
             let call = self.call(id).await?;
             return if call.submission.agent.id == agent { Ok(call) } else { Err(NotCancelled::NotFound) };
         }
+        failpoint!("cancel.call");
         let outcome = self.0.store.change_call(id, None, move |scene| {
             if scene.call.submission.agent.id != agent {
                 return Err(NotCancelled::NotFound);
@@ -50,6 +51,7 @@ impl Approvals {
         });
         match outcome.await? {
             Ok(call) => {
+                failpoint!("cancel.cancelled");
                 self.announce(&call);
                 Ok(call)
             }

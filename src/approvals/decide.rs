@@ -105,10 +105,12 @@ impl Approvals {
         }
         let (seal, solo, id, by) = (self.0.seal.clone(), self.0.settings.self_approval, decision.call, decision.by);
         let (verdict, channel) = (decision.verdict.as_str(), decision.channel.as_str());
+        failpoint!("decide.vote");
         let outcome =
             self.0.store.change_call(id, Some(by), move |scene| change(scene, &decision, &seal, solo)).await?;
         match outcome {
             Ok(call) => {
+                failpoint!("decide.decided");
                 telemetry::decided(verdict, channel);
                 self.announce(&call);
                 if matches!(call.state, CallState::Approved { .. }) {

@@ -34,8 +34,10 @@ impl Approvals {
 
     async fn expire_one(&self, id: CallId) -> Result<(), StoreError> {
         let seal = self.0.seal.clone();
+        failpoint!("expire.call");
         match self.0.store.change_call(id, None, move |scene| overdue(scene, &seal)).await? {
             Ok(call) => {
+                failpoint!("expire.expired");
                 self.announce(&call);
                 if matches!(call.state, CallState::Approved { .. }) {
                     self.spawn_release(id, false);

@@ -18,6 +18,7 @@ impl Approvals {
                 self.spawn_release(id, false);
                 continue;
             };
+            failpoint!("recover.call");
             let why = "Placet stopped after the call was sent and before an answer was recorded";
             let changed = self.0.store.change_call(id, None, move |scene| {
                 Ok::<_, ()>(CallChange {
@@ -30,11 +31,15 @@ impl Approvals {
                 })
             });
             if let Ok(call) = changed.await? {
+                failpoint!("recover.unknown");
                 tracing::warn!(call = %id, "the outcome of a released call is unknown; it is not sent again");
                 self.announce(&call);
             }
         }
         self.0.store.callers_are_gone().await?;
-        self.expire().await.map(drop)
+        failpoint!("recover.callers");
+        self.expire().await?;
+        failpoint!("recover.expired");
+        Ok(())
     }
 }

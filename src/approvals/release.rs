@@ -4,6 +4,8 @@
 //! entry, the voters' rights, the agent, the policy. Then the claim is committed, and only then does the first byte
 //! go out. Whatever happens after the claim, the call is never sent a second time.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::decide::entry_of;
@@ -12,6 +14,12 @@ use crate::audit::SealedEntry;
 use crate::call::salted::{Salt, answer_digest};
 use crate::call::{Answer, Approver, CallId, CallState, ClaimId, Event, HeldCall, Outcome, ReleaseWhen, json};
 use crate::store::{AgentStands, CallChange, Changed, NotChanged, Scene, StoreError, StoredEntry};
+
+/// After a write that the database did not take the next attempt is made so soon, later ones less often.
+const SOON: Duration = Duration::from_millis(100);
+
+/// The longest wait between two attempts: so soon everything goes on when a full disk has room again.
+const LATEST: Duration = Duration::from_secs(10);
 
 /// Why an approved call must not run.
 struct Forbidden {
@@ -67,8 +75,19 @@ impl Approvals {
             return;
         }
         let _running = Running::new(&self.0.running);
-        if let Err(error) = self.release(&call).await {
-            tracing::error!(call = %id, %error, "a release was not recorded");
+        let mut wait = SOON;
+        while let Err(error) = self.release(&call).await {
+            if !matches!(error, StoreError::NotWritten(_) | StoreError::Database(_)) {
+                tracing::error!(call = %id, %error, "a call was not released");
+                return;
+            }
+            tracing::error!(call = %id, %error, "a claim could not be committed, so the call was not sent yet");
+            // What made it due holds on; nobody else may come to try it again. Its deadline ends this as well.
+            tokio::select! {
+                () = self.0.tasks.stopped() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(LATEST);
         }
     }
 
@@ -90,6 +109,7 @@ impl Approvals {
         let log = self.0.store.entries_of(id).await?;
         let (seal, solo) = (self.0.seal.clone(), self.0.settings.self_approval);
         let rules = std::sync::Arc::clone(&self.0.rules);
+        failpoint!("release.claim");
         let claimed = self
             .0
             .store
@@ -104,6 +124,7 @@ impl Approvals {
             // Somebody else claimed it, or its time is over: nothing to do here.
             Err(NotChanged::Invalid(..) | NotChanged::NoSuchCall | NotChanged::Declined(())) => return Ok(()),
         };
+        failpoint!("release.claimed");
         self.announce(&claimed);
         if !matches!(claimed.state, CallState::Releasing { .. }) {
             return Ok(());
@@ -115,13 +136,15 @@ impl Approvals {
     /// Records what came back. The call was sent: if this cannot be written now, it is tried again until the process
     /// stops, and a restart then finds the outcome unknown.
     async fn record(&self, id: CallId, claim: ClaimId, answer: Result<Answer, ForwardError>) -> Result<(), StoreError> {
-        let mut wait = std::time::Duration::from_millis(100);
+        let mut wait = SOON;
         let salt = self.0.entropy.bytes();
+        failpoint!("release.record");
         loop {
             let answer = answer.clone();
             let step = move |scene: &Scene<'_>| Ok::<_, ()>(finish(scene, claim, answer.clone(), salt));
             match self.0.store.change_call(id, None, step).await {
                 Ok(Ok(call)) => {
+                    failpoint!("release.recorded");
                     self.announce(&call);
                     return Ok(());
                 }
@@ -134,7 +157,7 @@ impl Approvals {
                 Err(error) => {
                     tracing::error!(call = %id, %error, "an outcome could not be recorded yet");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(std::time::Duration::from_secs(10));
+                    wait = (wait * 2).min(LATEST);
                 }
             }
         }

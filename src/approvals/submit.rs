@@ -131,8 +131,10 @@ impl Approvals {
         if self.0.tasks.is_stopping() {
             return Err(SubmitError::Stopping);
         }
+        failpoint!("submit.hold");
         match self.hold_or_join(new, self.0.settings.limits).await? {
             Ok(Holding::New(call)) => {
+                failpoint!("submit.held");
                 self.announce(&call);
                 Ok(Submitted { call: *call, how: How::New })
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::serve::wait_for_stop;
+use super::serve::stop_asked;
 use super::{Exit, complain, say};
 use crate::demo::agent::{Agent, DANGEROUS_POLICY, PutUserPolicy, Told};
 use crate::demo::run::Demo;
@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Exit {
 
 async fn demo(args: &Args) -> anyhow::Result<()> {
     telemetry::init_logs("error")?;
+    let asked = stop_asked()?;
     let demo = Demo::start(args.listen).await?;
     say(format!("{}\ncode: {}", demo.link, demo.code));
     say("1. Open the link and type the code; you are the reviewer.");
@@ -64,7 +65,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        stopped = wait_for_stop() => stopped?,
+        () = asked => {}
         () = agent => {}
     }
     demo.stop(PATIENCE).await

@@ -50,10 +50,12 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
     let listener = TcpListener::bind(config.listen).await.map_err(|error| {
         anyhow::anyhow!("it cannot listen on {}: {error}; stop what listens there, or set `listen`", config.listen)
     })?;
+    // Listened for from here on, so that nobody is told that it serves before it can be told to stop.
+    let asked = stop_asked()?;
     let app = App::start(
         config,
         Outside {
-            clock: Clock::system(),
+            clock: Clock::of_process(),
             entropy: Entropy::System,
             mailer: app::mailer(config)?,
             listener,
@@ -64,7 +66,7 @@ async fn serve(config: &Config) -> anyhow::Result<Exit> {
     .await?;
     tracing::info!(address = %app.address, "serving");
     let asked = tokio::select! {
-        asked = wait_for_stop() => asked.map(|()| true)?,
+        () = asked => true,
         () = app.broken() => false,
     };
     tracing::info!("stopping");
@@ -92,12 +94,13 @@ fn warn(config: &Config) {
     }
 }
 
-/// Returns at SIGINT or SIGTERM.
-pub(super) async fn wait_for_stop() -> std::io::Result<()> {
+/// Listens for SIGINT and SIGTERM from now on; the future returns at the first of them.
+pub(super) fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
     let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+    })
 }

@@ -28,6 +28,7 @@ pub fn start(context: &Arc<Context>, call: &HeldCall) {
     let (context, id) = (Arc::clone(context), call.submission.id);
     let reads = call.submission.requirement.context.clone();
     context.gateway.clone().tasks().spawn("context_reads", async move {
+        failpoint!("submit.read");
         let reading = Reading {
             gateway: &context.gateway,
             upstream: context.upstream.name(),
@@ -38,11 +39,13 @@ pub fn start(context: &Arc<Context>, call: &HeldCall) {
             },
         };
         let results = join_all(reads.into_iter().take(MOST).map(|read| reading.one(read))).await;
+        failpoint!("submit.was_read");
         let (parts, salt) = (context.gateway.parts(), context.gateway.parts().entropy.bytes());
         let entry = context.entry("context.recorded").call(id).with("count", results.len());
         if let Err(error) = parts.store.set_context(id, results, salt, entry).await {
             tracing::warn!(call = %id, %error, "what was read for the reviewer was not stored");
         }
+        failpoint!("submit.noted");
     });
 }
 

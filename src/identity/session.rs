@@ -57,7 +57,10 @@ impl Identity {
         if let (SessionState::Live(session), Some(row)) = &state
             && self.clock.now().since(row.seen_at) >= SEEN_EVERY
         {
-            self.store.session_seen(session.id.clone()).await?;
+            // Where nothing can be written people can still read; the session ends the sooner for it.
+            if let Err(error) = self.store.session_seen(session.id.clone()).await {
+                tracing::warn!(%error, "that a session was used was not noted");
+            }
         }
         Ok(state.0)
     }
@@ -144,7 +147,10 @@ impl Identity {
         let Some(access) = self.peek_api_token(presented).await? else { return Ok(None) };
         let (row, access) = access;
         if row.used_at.is_none_or(|used| self.clock.now().since(used) >= SEEN_EVERY) {
-            self.store.api_token_used(row.id).await?;
+            // Where nothing can be written people can still read.
+            if let Err(error) = self.store.api_token_used(row.id).await {
+                tracing::warn!(%error, "that an API token was used was not noted");
+            }
         }
         Ok(Some(access))
     }

@@ -1,31 +1,12 @@
-//! Files in the data folder that are replaced whole, and files that are ours alone.
+//! Reading files in the data folder, and files that must be ours alone.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Nothing that is read here is longer, in bytes.
 const LONGEST: u64 = 1_000_001;
-
-/// Replaces a file: whoever reads it, after a crash too, finds the old content or the new one.
-pub(super) fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".new");
-    let new = folder.join(name);
-    // Left by a crash: nobody else writes here, the data folder is locked.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(&new)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
-}
 
 /// The content of a file, as far as anything of ours can be long; `None` if there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -74,25 +55,11 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     #[test]
-    fn a_file_is_replaced_whole_even_where_a_crash_left_half_of_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.checkpoint");
-        fs::write(folder.path().join("audit.checkpoint.new"), "half").unwrap();
-        assert_eq!(read(&path).unwrap(), None);
-        replace(&path, "one", 0o644).unwrap();
-        replace(&path, "two", 0o600).unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(replace(&folder.path().join("none/x"), "", 0o600).is_err());
-    }
-
-    #[test]
     fn a_secret_that_others_could_read_or_lay_there_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.key");
         assert_eq!(read_secret(&path), Ok(None));
-        replace(&path, "secret", 0o600).unwrap();
+        crate::durable::replace(&path, b"secret", 0o600).unwrap();
         assert_eq!(read_secret(&path), Ok(Some(b"secret".to_vec())));
         for mode in [0o640, 0o604, 0o660, 0o601, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{NotaryError, files};
 use crate::audit::note::{SigningKey, VerifyingKey};
+use crate::durable;
 use crate::store::LogEntry;
 
 /// The private key's file.
@@ -29,7 +30,7 @@ pub(super) fn private(folder: &Path) -> Result<Vec<SigningKey>, NotaryError> {
 pub(super) fn write_private(folder: &Path, keys: &[&SigningKey]) -> Result<(), NotaryError> {
     let path = folder.join(PRIVATE);
     let text: String = keys.iter().map(|key| key.to_secret_line() + "\n").collect();
-    files::replace(&path, &text, 0o600).map_err(|error| NotaryError::File { path, error })
+    durable::replace(&path, text.as_bytes(), 0o600).map_err(|error| NotaryError::File { path, error })
 }
 
 /// The public keys of this folder, oldest first; none where there is no such file.
@@ -46,7 +47,7 @@ pub(super) fn public(folder: &Path) -> Result<Vec<VerifyingKey>, NotaryError> {
 
 pub(super) fn write_public(folder: &Path, keys: &[VerifyingKey]) -> Result<(), NotaryError> {
     let path: PathBuf = folder.join(PUBLIC);
-    files::replace(&path, &lines(keys), 0o644).map_err(|error| NotaryError::File { path, error })
+    durable::replace(&path, lines(keys).as_bytes(), 0o644).map_err(|error| NotaryError::File { path, error })
 }
 
 /// Public keys as their file has them.

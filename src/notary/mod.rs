@@ -21,6 +21,7 @@ use crate::audit::note::{NoteError, SigningKey, VerifyingKey};
 use crate::audit::{Checkpoint, Entry};
 use crate::call::Millis;
 use crate::clock::Entropy;
+use crate::durable;
 use crate::store::{Store, StoreError, StoredCheckpoint};
 use crate::telemetry;
 
@@ -238,16 +239,22 @@ impl Notary {
                 let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
                 let mut keys = vec![&state.key];
                 keys.extend(&state.former);
-                let signed = store.checkpoint_add(&checkpoint, &checkpoint.sign(&keys)?).await?;
+                let note = checkpoint.sign(&keys)?;
+                // The file before the row: one that is ahead of the database is no news at a start after a crash, one
+                // that is missing is an alarm.
                 state.published = false;
+                self.publish(&note)?;
+                failpoint!("checkpoint.store");
+                let signed = store.checkpoint_add(&checkpoint, &note).await?;
+                failpoint!("checkpoint.stored");
+                state.published = true;
                 self.0.signed.send_replace(signed.size);
                 signed
             }
         };
         state.last = Some(last.clone());
         if !state.published {
-            let path = store.folder().join(CHECKPOINT);
-            files::replace(&path, &last.note, 0o644).map_err(|error| NotaryError::File { path, error })?;
+            self.publish(&last.note)?;
             state.published = true;
         }
         if state.former.is_some() {
@@ -255,6 +262,12 @@ impl Notary {
             state.former = None;
         }
         Ok(last)
+    }
+
+    fn publish(&self, note: &str) -> Result<(), NotaryError> {
+        let path = self.0.store.folder().join(CHECKPOINT);
+        failpoint!("checkpoint.publish");
+        durable::replace(&path, note.as_bytes(), 0o644).map_err(|error| NotaryError::File { path, error })
     }
 
     /// Replaces the key: the log says so, and the next checkpoint bears the signatures of both. It is made at once; where

@@ -325,7 +325,9 @@ fn cause(error: &dyn std::error::Error) -> String {
 async fn hand_over(smtp: &Smtp, mail: &Composed, stage: &mut Stage) -> Result<(), SendError> {
     use lettre::transport::smtp::Error;
     let unreachable = |error: Error| SendError::Unreachable(Why::of(Stage::Connecting, &error));
+    failpoint!("mail.connect");
     let mut connection = connect(smtp).await.map_err(unreachable)?;
+    failpoint!("mail.connected");
     let mut conversation = async || {
         *stage = Stage::Sender;
         connection.command(Mail::new(mail.envelope.from().cloned(), Vec::new())).await?;
@@ -335,7 +337,10 @@ async fn hand_over(smtp: &Smtp, mail: &Composed, stage: &mut Stage) -> Result<()
         }
         *stage = Stage::Content;
         connection.command(Data).await?;
-        connection.message(&mail.raw).await
+        failpoint!("mail.content");
+        let taken = connection.message(&mail.raw).await;
+        failpoint!("mail.taken");
+        taken
     };
     let result: Result<_, Error> = conversation().await;
     match result {

@@ -105,11 +105,13 @@ impl Worker {
 
     /// After a start: what was under way when the process ended is mailed again.
     pub async fn recover(&mut self) {
+        failpoint!("mail.recover");
         match self.store.mails_recover(Millis::MAX).await {
             Ok(0) => {}
             Ok(notices) => tracing::info!(notices, "mails that were under way at the last stop are sent again"),
             Err(error) => tracing::error!(%error, "mails that were under way could not be taken up"),
         }
+        failpoint!("mail.recovered");
     }
 
     /// One pass. Returns when the next one is due.
@@ -164,7 +166,11 @@ impl Worker {
                     Err(broken) => Err(broken),
                 };
                 match found {
-                    Ok((notice, to)) => self.store.notice_addressed(notice, to).await?,
+                    Ok((notice, to)) => {
+                        failpoint!("mail.address");
+                        self.store.notice_addressed(notice, to).await?;
+                        failpoint!("mail.addressed");
+                    }
                     Err((id, error @ StoreError::BadRow { .. })) => {
                         tracing::error!(notice = id, %error, "a notice cannot be read; nobody is mailed about it");
                         telemetry::mailed(Mailed::Broken);
@@ -219,7 +225,9 @@ impl Worker {
         let to = group.reviewer;
         let name = move |notices: &[i64]| mail_name(notices, to);
         let lease = self.clock.now().after(LEASE);
+        failpoint!("mail.claim");
         let (message, claimed) = self.store.mails_claim(group, MOST, lease, name).await?;
+        failpoint!("mail.claimed");
         let Some(who) = people.iter().find(|who| who.id == to) else {
             let mut sorted = Sorted::default();
             claimed.iter().for_each(|claimed| sorted.supersede(claimed));
@@ -239,7 +247,9 @@ impl Worker {
             again = outcome.iter().filter_map(|(_, how)| due_again(how, self.clock.now())).min();
             settled.extend(outcome);
         }
+        failpoint!("mail.settle");
         self.store.mails_settle(to, settled).await?;
+        failpoint!("mail.settled");
         Ok(again.map(|at| at.max(self.closed_until)))
     }
 

@@ -95,6 +95,7 @@ impl From<StoreError> for Failure {
         }
         let status = match error {
             StoreError::NotWritten(_) | StoreError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            _ if error.trouble().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, what: What::Ours(Arc::new(error)), retry_after: None }

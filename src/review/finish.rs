@@ -72,8 +72,13 @@ fn told(failure: Failure, id: &str) -> (StatusCode, Problem) {
                     let why = Text::new("Placet is stopping and takes nothing more.");
                     Problem::Unavailable { why, correlation }
                 }
-                Some(StoreError::NotWritten(_)) => {
-                    let why = Text::new("The database takes no writes; its disk may be full or read-only.");
+                Some(error) if failure.status == StatusCode::SERVICE_UNAVAILABLE => {
+                    let trouble = error.trouble().unwrap_or("the database did not take it");
+                    let why = match error {
+                        StoreError::NotWritten(_) => format!("Nothing was recorded, because {trouble}."),
+                        _ => format!("Placet cannot look into its database: {trouble}."),
+                    };
+                    let why = Text::new(&format!("{why} Whoever runs Placet has to see to it; then try again."));
                     Problem::Unavailable { why, correlation }
                 }
                 _ if failure.status == StatusCode::SERVICE_UNAVAILABLE => {

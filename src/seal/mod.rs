@@ -5,8 +5,8 @@
 
 mod calls;
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,6 +16,7 @@ pub use calls::Standing;
 
 use crate::call::Digest;
 use crate::clock::Entropy;
+use crate::durable;
 
 /// The key's file in the data folder: 32 random bytes, and once the accounts of the database are sealed 32 more that
 /// say so, made with the key. So nothing that is done to the database makes Placet seal what somebody else wrote.
@@ -79,7 +80,10 @@ impl Seal {
     /// The file cannot be made, or is there.
     pub fn create(folder: &Path, entropy: &Entropy) -> io::Result<Kept> {
         let seal = Self(entropy.bytes::<32>());
-        seal.write(folder, &folder.join(FILE))?;
+        if folder.join(FILE).exists() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        seal.mark(folder)?;
         Ok(Kept { seal, marked: true })
     }
 
@@ -88,22 +92,7 @@ impl Seal {
     /// # Errors
     /// The file cannot be written; the old one is still there then.
     pub fn mark(&self, folder: &Path) -> io::Result<()> {
-        let new = folder.join("seal.key.new");
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        self.write(folder, &new)?;
-        fs::rename(&new, folder.join(FILE))?;
-        File::open(folder)?.sync_all()
-    }
-
-    fn write(&self, folder: &Path, path: &Path) -> io::Result<()> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(&[self.0, self.mark_bytes()].concat())?;
-        file.sync_all()?;
-        File::open(folder)?.sync_all()
+        durable::replace(&folder.join(FILE), &[self.0, self.mark_bytes()].concat(), 0o600)
     }
 
     fn mark_bytes(&self) -> [u8; 32] {
@@ -138,6 +127,8 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

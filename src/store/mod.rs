@@ -120,6 +120,40 @@ pub enum StoreError {
     Json(#[from] serde_json::Error),
 }
 
+impl StoreError {
+    /// What is the matter with the disk or the database file, in words for people, if something is. Names no file.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        let error = match self {
+            Self::NotWritten(error) => error,
+            Self::Database(error) => error,
+            _ => return None,
+        };
+        Some(match writer::primary_code(error)? {
+            code::FULL => "the disk is full",
+            code::IO => "the disk reports an error",
+            code::READ_ONLY => "the database file is read-only",
+            code::CORRUPT | code::NOT_A_DATABASE => "the database file is damaged",
+            code::CANNOT_OPEN => "the database file cannot be opened",
+            code::BUSY | code::LOCKED => "another program holds the database",
+            _ => return None,
+        })
+    }
+}
+
+/// SQLite's primary result codes (sqlite.org/rescode.html) that say what is the matter.
+mod code {
+    pub(super) const BUSY: i32 = 5;
+    pub(super) const LOCKED: i32 = 6;
+    pub(super) const NO_MEMORY: i32 = 7;
+    pub(super) const READ_ONLY: i32 = 8;
+    pub(super) const IO: i32 = 10;
+    pub(super) const CORRUPT: i32 = 11;
+    pub(super) const FULL: i32 = 13;
+    pub(super) const CANNOT_OPEN: i32 = 14;
+    pub(super) const NOT_A_DATABASE: i32 = 26;
+}
+
 /// A boxed future that lives as long as what it borrows.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

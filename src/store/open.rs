@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,11 +35,12 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let file = folder.join("placet.db");
     only_ours(&file)?;
     fits_its_wal(folder, &file)?;
+    settle(&folder.join("placet.db-wal"))?;
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous())
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
         .pragma("trusted_schema", "OFF")
@@ -56,6 +58,18 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .connect_with(options.read_only(true).create_if_missing(false))
         .await?;
     Ok(Opened { connection, readers, lock, head, frontier })
+}
+
+/// Every commit is synced before it is answered.
+fn synchronous() -> SqliteSynchronous {
+    // The power-loss test shows with it that it would notice.
+    #[cfg(feature = "failpoints")]
+    match std::env::var("PLACET_SYNCHRONOUS").as_deref() {
+        Ok("off") => return SqliteSynchronous::Off,
+        Ok("normal") => return SqliteSynchronous::Normal,
+        _ => {}
+    }
+    SqliteSynchronous::Full
 }
 
 /// Takes the folder for this process, creating it for this user alone.
@@ -105,6 +119,32 @@ fn fits_its_wal(folder: &Path, file: &Path) -> Result<(), StoreError> {
         ));
     }
     Ok(())
+}
+
+/// Writes what lies in SQLite's write-ahead log once more, and syncs it.
+///
+/// Where the last process ended after a sync that had failed, the log may hold transactions that only the system's
+/// memory has, marked as written: SQLite would take them for committed, build on them, and a power cut would take all
+/// of it. The same bytes at the same places harm nothing, whenever this is cut off.
+fn settle(wal: &Path) -> Result<(), StoreError> {
+    let again = || -> io::Result<()> {
+        let file = match File::options().read(true).write(true).open(wal) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut piece = vec![0; 1 << 20];
+        let mut at = 0;
+        loop {
+            let length = file.read_at(&mut piece, at)?;
+            if length == 0 {
+                return file.sync_all();
+            }
+            file.write_all_at(&piece[..length], at)?;
+            at += length as u64;
+        }
+    };
+    again().map_err(|e| StoreError::Folder { path: wal.to_owned(), problem: problem(&e) })
 }
 
 fn problem(error: &io::Error) -> String {

@@ -178,6 +178,7 @@ impl Store {
                     .bind(serde_json::to_string(&to)?)
                     .execute(tx.connection())
                     .await?;
+                failpoint!("mail.addressing" => sqlx::Error);
                 set_notice(tx, notice.id, "addressed").await
             })
         })
@@ -328,6 +329,7 @@ impl Store {
             Box::pin(async move {
                 for (notice, how) in settled {
                     settle(tx, to, notice, how).await?;
+                    failpoint!("mail.settling" => sqlx::Error);
                 }
                 Ok(())
             })

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::{Append, Batch, Job};
 use super::sealed::Trust;
 use super::tree::Growing;
-use super::{BoxFuture, StoreError, time};
+use super::{BoxFuture, StoreError, code, time};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
 use crate::clock::{Clock, Kept};
@@ -174,6 +174,7 @@ impl Writer {
         let Err(error) = self.write(open, &entries, &mut jobs).await else {
             answers.into_iter().for_each(|answer| answer(Ok(())));
             jobs.into_iter().for_each(|job| job.answer(Ok(())));
+            failpoint!("store.answered");
             return;
         };
         if !(may_be_of_one(&error) && (jobs.len() > 1 || open && !jobs.is_empty())) {
@@ -245,13 +246,17 @@ impl Writer {
         if open && !jobs.is_empty() {
             sqlx::query("SAVEPOINT jobs").execute(&mut self.connection).await?;
         }
+        failpoint!("store.read" => sqlx::Error);
         let trust = Trust::within(&self.seal, self.head, entries);
         let batch = Batch::run(&mut self.connection, &self.clock, trust, self.head, entries, jobs).await?;
+        failpoint!("store.write" => sqlx::Error);
         let (head, leaves) = batch.write(&mut self.connection).await?;
         if open {
+            failpoint!("store.commit" => sqlx::Error);
             sqlx::query("COMMIT").execute(&mut self.connection).await?;
             self.sure = true;
         }
+        failpoint!("store.committed");
         self.head = head;
         self.tree.committed(&leaves);
         Ok(())
@@ -284,7 +289,10 @@ impl Writer {
     }
 
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map(drop)
+        failpoint!("store.begin" => sqlx::Error);
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
+        failpoint!("store.begun");
+        Ok(())
     }
 
     async fn work(
@@ -321,7 +329,22 @@ impl Writer {
         tracing::error!(%error, "a batch of writes was not committed");
         // Undoes whatever is still open; if that fails too, the next BEGIN says so.
         let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        if matches!(primary_code(error), Some(code::IO | code::FULL)) {
+            self.overwrite().await;
+        }
         answers.drain(..).for_each(|answer| answer(Err(StoreError::NotWritten(Arc::clone(error)))));
+    }
+
+    /// Writes something harmless where a failed commit was written.
+    ///
+    /// If its sync failed, the whole of it stands in SQLite's log, and a process that is killed now would find it there
+    /// and take it for committed: what was refused would have happened. This is written over it. If that fails as well,
+    /// the disk takes nothing, and the next write that it takes does the same.
+    async fn overwrite(&mut self) {
+        let sql = "INSERT INTO meta (key, value) VALUES ('refused_at', $1)
+                   ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        let written = sqlx::query(sql).bind(self.clock.now().0.to_string()).execute(&mut self.connection).await;
+        tracing::debug!(?written, "what was refused is written over");
     }
 
     async fn close(mut self) -> Result<(), sqlx::Error> {
@@ -333,10 +356,22 @@ impl Writer {
 /// Whether a single operation can be at fault, as when a row breaks a constraint or stands on a damaged page. A full or
 /// failing disk fails them all.
 fn may_be_of_one(error: &sqlx::Error) -> bool {
-    /// SQLite's primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, NOTADB.
-    const OF_ALL: [i32; 8] = [5, 6, 7, 8, 10, 13, 14, 26];
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    code.is_some_and(|code| !OF_ALL.contains(&(code & 0xff)))
+    const OF_ALL: [i32; 8] = [
+        code::BUSY,
+        code::LOCKED,
+        code::NO_MEMORY,
+        code::READ_ONLY,
+        code::IO,
+        code::FULL,
+        code::CANNOT_OPEN,
+        code::NOT_A_DATABASE,
+    ];
+    primary_code(error).is_some_and(|code| !OF_ALL.contains(&code))
+}
+
+/// SQLite's primary result code, where it was SQLite that failed.
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    Some(error.as_database_error()?.code()?.parse::<i32>().ok()? & 0xff)
 }
 
 /// What the caller of an operation is told that was never run.

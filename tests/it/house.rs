@@ -17,16 +17,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // What is passed in everywhere.
     ("clock", &["call"]),
     ("lifecycle", &[]),
+    ("durable", &[]),
+    ("failpoint", &[]),
     ("telemetry", &[]),
     ("config", &["call", "policy"]),
-    ("seal", &["call", "clock"]),
+    ("seal", &["call", "clock", "durable"]),
     // The core.
-    ("store", &["audit", "call", "clock", "lifecycle", "seal", "telemetry"]),
+    ("store", &["audit", "call", "clock", "failpoint", "lifecycle", "seal", "telemetry"]),
     ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "seal", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
     ("anchor", &["call", "notify"]),
-    ("notary", &["audit", "call", "clock", "store", "telemetry"]),
+    ("notary", &["audit", "call", "clock", "durable", "store", "telemetry"]),
     // The edges. `gateway` asks the policy in force and logs what needs nobody's approval; `review` reads what its
     // pages list and logs what is revealed.
     (

@@ -8,6 +8,7 @@ mod backup;
 mod browser;
 mod clock;
 mod components;
+mod crash;
 mod finding;
 mod gateway;
 mod house;

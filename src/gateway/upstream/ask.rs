@@ -110,7 +110,10 @@ impl Link {
         let Ask { id, method, params, .. } = ask;
         let method = quote(method);
         let message = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":{method},"params":{params}}}"#);
-        let mut messages = match self.post(Bytes::from(message), ask.headers, Sender::Placet).await? {
+        failpoint!("upstream.post");
+        let posted = self.post(Bytes::from(message), ask.headers, Sender::Placet).await?;
+        failpoint!("upstream.posted");
+        let mut messages = match posted {
             Exchange::Messages(messages) => messages,
             Exchange::Accepted => return Err(Failure::Unknown("the upstream gave no answer".to_owned())),
             Exchange::Refused { status, body, .. } => {

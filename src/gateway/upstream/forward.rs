@@ -166,6 +166,7 @@ impl Upstreams {
                 answered => return answered,
             }
         }
+        failpoint!("forward.session");
         let own = own(&upstream, &call).await?;
         send(&own, &call, &under_way.cancel, relay).await
     }
@@ -216,5 +217,8 @@ async fn send(
     let headers = standard_headers(call.era, "tools/call", call.params, call.headers);
     let ask =
         Ask { relay, cancel: cancel.clone(), ..Ask::new(&id, "tools/call", call.params, &headers, call.deadline) };
-    Ok(link.ask(ask).await?)
+    failpoint!("forward.send");
+    let answer = link.ask(ask).await;
+    failpoint!("forward.answered");
+    Ok(answer?)
 }

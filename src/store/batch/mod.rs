@@ -6,6 +6,8 @@
 
 mod append;
 mod change;
+#[cfg(feature = "failpoints")]
+mod faults;
 mod hold;
 mod read;
 mod rows;

@@ -7,6 +7,8 @@
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
+#[cfg(feature = "failpoints")]
+use super::faults::{self, INSERT, VIEW};
 use super::rows::Column::{self, Number, Text as Words};
 use super::rows::{Rows, Text, cells};
 use crate::audit::{Entry, SealedEntry};
@@ -95,6 +97,16 @@ const ENTRIES: &[Column] = &[
     Words("leaf"),
 ];
 
+/// What a batch is inserted into.
+#[cfg(not(feature = "failpoints"))]
+const VIEW: &str = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params, NULL AS changes,
+    NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries";
+
+/// Writes a batch.
+#[cfg(not(feature = "failpoints"))]
+const INSERT: &str = "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
 /// What a trigger's statement begins with, for each table.
 fn insert(table: &str, from: &str, columns: &[Column]) -> String {
     let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
@@ -134,14 +146,14 @@ fn statements() -> Vec<String> {
         insert("outbox", "notices", NOTICES),
         insert("entries", "entries", ENTRIES),
     ]);
+    #[cfg(feature = "failpoints")]
+    let statements = faults::between(statements);
     statements
 }
 
 /// Makes the view and its trigger for this connection alone; they end with it.
 pub(in crate::store) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let view = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params, NULL AS changes,
-                    NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries";
-    sqlx::query(view).execute(&mut *connection).await?;
+    sqlx::query(VIEW).execute(&mut *connection).await?;
     let trigger = format!(
         "CREATE TEMP TRIGGER batch_is_written INSTEAD OF INSERT ON batch BEGIN {}; END",
         statements().join("; ")
@@ -299,10 +311,12 @@ impl Writes {
         if sections.iter().all(Option::is_none) {
             return Ok(());
         }
-        let sql = "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let query = sqlx::query(sql).bind(self.text.into_bytes());
+        #[cfg(feature = "failpoints")]
+        let fault = faults::reached(&sections);
+        let query = sqlx::query(INSERT).bind(self.text.into_bytes());
         let query = sections.into_iter().fold(query, |query, rows| query.bind(rows));
+        #[cfg(feature = "failpoints")]
+        let query = query.bind(fault);
         query.execute(connection).await?;
         telemetry::alarms(self.alarms);
         Ok(())

@@ -212,7 +212,11 @@ async fn content(lines: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io:
     let mut content = String::new();
     loop {
         let mut line = String::new();
-        if lines.read_line(&mut line).await? == 0 || line == ".\r\n" {
+        // A mail that breaks off is none.
+        if lines.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == ".\r\n" {
             return Ok(content);
         }
         content.push_str(line.strip_prefix('.').unwrap_or(&line));

@@ -5,6 +5,7 @@ pub(crate) mod app;
 pub(crate) mod bench;
 pub(crate) mod command;
 pub(crate) mod components;
+pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod gate;
 pub(crate) mod pages;

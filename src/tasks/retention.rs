@@ -9,6 +9,9 @@ use crate::store::{Store, StoreError};
 /// How often it is looked for, at least.
 const PERIOD: Duration = Duration::from_secs(600);
 
+/// How soon the write-ahead log is emptied again where somebody who read kept part of it back.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Calls erased in one transaction: few enough that nobody who decides meanwhile waits long.
 const BATCH: u32 = 100;
 
@@ -30,7 +33,7 @@ pub async fn retention(store: Store, keep: Duration, clock: Clock, tasks: Tasks)
         }
         tokio::select! {
             () = tasks.stopped() => {}
-            () = clock.sleep(period) => {}
+            () = clock.sleep(if unscrubbed { AGAIN.min(period) } else { period }) => {}
         }
     }
 }

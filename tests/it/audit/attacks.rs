@@ -169,7 +169,7 @@ async fn grow(forged: &Forged) {
 async fn a_changed_row_is_named() {
     let run = Run::new().await;
     let bench = &run.bench;
-    let attacks: [(&str, &str); 23] = [
+    let attacks: [(&str, &str); 22] = [
         ("UPDATE calls SET state = 'approved' WHERE state = 'pending'", "unusable approved_by"),
         (
             "UPDATE calls SET state = 'approved', approved_by = 'policy', approved_at = 1, usable_until = 2 WHERE state = 'pending'",
@@ -177,14 +177,6 @@ async fn a_changed_row_is_named() {
         ),
         ("UPDATE calls SET state = 'executed' WHERE state = 'rejected'", "it is executed in the database and rejected"),
         ("DELETE FROM calls WHERE state = 'rejected'", "its row was deleted"),
-        (
-            "CREATE TEMP TABLE c AS SELECT * FROM calls WHERE state = 'pending';
-             CREATE TEMP TABLE p AS SELECT * FROM call_params WHERE call_id = (SELECT id FROM c);
-             UPDATE c SET id = 'ffffffff-ffff-7fff-bfff-ffffffffffff';
-             UPDATE p SET call_id = 'ffffffff-ffff-7fff-bfff-ffffffffffff';
-             INSERT INTO calls SELECT * FROM c; INSERT INTO call_params SELECT * FROM p",
-            "its row was put in",
-        ),
         ("UPDATE calls SET tool = 'get_user_policy' WHERE state = 'expired'", "its tool is not the one of the log"),
         ("UPDATE calls SET agent_name = 'payroll' WHERE state = 'expired'", "its agent is not"),
         ("UPDATE calls SET approved_by = 'policy' WHERE state = 'executed'", "its approver is not"),
@@ -220,6 +212,13 @@ async fn a_changed_row_is_named() {
         if code != 1 || !found {
             missed.push(format!("{sql}: exit code {code}, {findings:?}"));
         }
+    }
+    // A call that never was, put beside one that is.
+    let forged = Forged::copy(bench).await;
+    forged.twin("ffffffff-ffff-7fff-bfff-ffffffffffff");
+    let (code, answer) = forged.verify(&[]).await;
+    if code != 1 || !answer.to_string().contains("its row was put in") {
+        missed.push(format!("a twin: exit code {code}, {answer}"));
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }

@@ -67,6 +67,21 @@ impl Forged {
         assert!(after > before, "nothing changed by {sql}");
     }
 
+    /// Puts a copy of the pending call into the database, under another id.
+    pub(super) fn twin(&self, id: &str) {
+        let connection = self.open();
+        for (table, key) in [("calls", "id"), ("call_params", "call_id")] {
+            // Without the columns that the database makes itself.
+            let sql = format!("SELECT group_concat(name) FROM pragma_table_info('{table}') WHERE name <> '{key}'");
+            let columns: String = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+            let sql = format!(
+                "INSERT INTO {table} ({key}, {columns}) SELECT ?1, {columns} FROM {table}
+                 WHERE {key} = (SELECT id FROM calls WHERE state = 'pending' AND id <> ?1)"
+            );
+            assert_eq!(connection.execute(&sql, [id]).unwrap(), 1);
+        }
+    }
+
     /// Changes one body and makes hashes and chain anew from there to the end: what a hash chain alone does not notice.
     pub(super) fn recompute(&self, seq: i64, change: impl Fn(&str) -> String) {
         let connection = self.open();

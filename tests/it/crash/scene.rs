@@ -88,7 +88,7 @@ impl Scene {
     async fn decide(&self, call: String, digest: String, verdict: &'static str, by: &'static str) {
         let token = if by == "mira" { &self.template.mira } else { &self.template.noor };
         let body = json!({"verdict": verdict, "digest": digest, "reason": "as planned"});
-        let mut refused = false;
+        let mut heard = Vec::new();
         loop {
             let request = self.http.post(format!("{}/api/v1/calls/{call}/decision", self.url));
             match sent(request.bearer_auth(token).header("content-type", "application/json").body(body.to_string()))
@@ -100,17 +100,20 @@ impl Scene {
                 }
                 // Decided already, or voted already: by a verdict whose answer broke off.
                 Some((StatusCode::CONFLICT, answer)) => {
-                    if refused {
-                        self.book.lie(format!("{by}'s {verdict} was refused, and then: {answer}"));
+                    if !heard.is_empty() && !heard.contains(&"nothing".to_owned()) {
+                        self.book.lie(format!("{by}'s {verdict} was refused, {heard:?}, and then: {answer}"));
                     }
                     return;
                 }
-                Some((StatusCode::SERVICE_UNAVAILABLE, _)) => {
-                    refused = true;
+                Some((StatusCode::SERVICE_UNAVAILABLE, answer)) => {
+                    heard.push(answer.to_string());
                     tokio::time::sleep(SOON).await;
                 }
                 Some((status, answer)) => panic!("{by}'s {verdict} was answered {status}: {answer}"),
-                None => tokio::time::sleep(SOON).await,
+                None => {
+                    heard.push("nothing".to_owned());
+                    tokio::time::sleep(SOON).await;
+                }
             }
         }
     }
@@ -265,16 +268,18 @@ impl Caller {
 
     /// Calls in a session; `None` where the connection broke.
     async fn ask(&mut self) -> Option<Response> {
-        self.scene.book.note(self.number, "asks");
         if self.session.is_none() {
             let params =
                 json!({"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
             let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+            self.scene.book.note(self.number, "opens a session");
             let response = self.post(&body).send().await.ok()?;
+            self.scene.book.note(self.number, "reads its session");
             let session = response.headers().get("mcp-session-id")?.to_str().unwrap().to_owned();
             response.bytes().await.ok()?;
             let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
             self.session = Some(session);
+            self.scene.book.note(self.number, "says that it is ready");
             if self.in_session(&ready).send().await.is_err() {
                 self.session = None;
                 return None;
@@ -282,6 +287,7 @@ impl Caller {
         }
         let params = json!({"name": self.kind.tool(), "arguments": {"n": self.number}});
         self.asked += 1;
+        self.scene.book.note(self.number, "asks");
         let body = json!({"jsonrpc": "2.0", "id": self.asked, "method": "tools/call", "params": params});
         let response = self.in_session(&body).send().await.ok().filter(|response| response.status() == StatusCode::OK);
         if response.is_none() {

@@ -4,8 +4,9 @@
 //
 // DISK_FOLDER   the folder, as an absolute path without links
 // DISK_JOURNAL  where the journal goes; see tests/it/support/disk.rs for its form
-// DISK_CONTROL  a file of four 32-bit numbers, read at every operation: the errno of a write, that of a write or
-//               truncation that makes a file longer, that of a sync, that of opening for writing; 0: none
+// DISK_CONTROL  a file of five 32-bit numbers, read at every operation: the errno of a write, that of a write or
+//               truncation that makes a file longer, that of a sync, that of opening for writing; 0: none. The fifth
+//               counts the syncs that failed
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 enum { WRITE = 1, TRUNCATE = 2, SYNC = 3, LOST = 4, CREATE = 5, RENAME = 6, UNLINK = 7, SYNC_FOLDER = 8 };
-enum { ON_WRITE, ON_GROWTH, ON_SYNC, ON_OPEN };
+enum { ON_WRITE, ON_GROWTH, ON_SYNC, ON_OPEN, FAILED, NUMBERS };
 
 struct record {
     uint32_t kind;
@@ -48,8 +49,8 @@ __attribute__((constructor)) static void begin(void) {
     if (to != NULL) journal = syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     const char *from = getenv("DISK_CONTROL");
     if (from == NULL) return;
-    int fd = syscall(SYS_openat, AT_FDCWD, from, O_RDONLY | O_CLOEXEC);
-    void *at = mmap(NULL, 4 * sizeof(int32_t), PROT_READ, MAP_SHARED, fd, 0);
+    int fd = syscall(SYS_openat, AT_FDCWD, from, O_RDWR | O_CLOEXEC);
+    void *at = mmap(NULL, NUMBERS * sizeof(int32_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at != MAP_FAILED) control = at;
 }
 
@@ -175,6 +176,7 @@ static int synced(int fd, long number) {
     pthread_mutex_lock(&one);
     int error = failing(ON_SYNC);
     int done = error ? refuse(error) : (int)syscall(number, fd);
+    if (error) control[FAILED]++;
     // After a sync that failed the pages count as clean: a later one does not write them.
     note(done != 0 ? LOST : *name == '\0' ? SYNC_FOLDER : SYNC, name, 0, NULL, 0);
     pthread_mutex_unlock(&one);

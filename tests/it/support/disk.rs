@@ -86,8 +86,18 @@ impl Disk {
     pub(crate) fn below(folder: &Path) -> Self {
         let disk = Self { folder: folder.canonicalize().unwrap(), files: tempfile::tempdir().unwrap() };
         std::fs::write(disk.journal_file(), "").unwrap();
-        disk.fail(Failing::default());
+        // The last one is the process's own to count in.
+        std::fs::write(disk.control_file(), [0; 20]).unwrap();
         disk
+    }
+
+    fn control_file(&self) -> PathBuf {
+        self.files.path().join("control")
+    }
+
+    /// How many syncs have failed.
+    pub(crate) fn failed_syncs(&self) -> u32 {
+        u32::from_ne_bytes(std::fs::read(self.control_file()).unwrap()[16..].try_into().unwrap())
     }
 
     fn journal_file(&self) -> PathBuf {
@@ -101,15 +111,14 @@ impl Disk {
             ("LD_PRELOAD", text(library())),
             ("DISK_FOLDER", text(&self.folder)),
             ("DISK_JOURNAL", text(&self.journal_file())),
-            ("DISK_CONTROL", text(&self.files.path().join("control"))),
+            ("DISK_CONTROL", text(&self.control_file())),
         ]
     }
 
     /// From now on this fails, and nothing else.
     pub(crate) fn fail(&self, failing: Failing) {
-        let path = self.files.path().join("control");
         // Over what is there: the process has it mapped.
-        let mut file = std::fs::File::options().create(true).truncate(false).write(true).open(path).unwrap();
+        let mut file = std::fs::File::options().write(true).open(self.control_file()).unwrap();
         let numbers = [failing.write, failing.growth, failing.sync, failing.open];
         file.write_all(&numbers.map(i32::to_ne_bytes).concat()).unwrap();
     }

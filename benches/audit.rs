@@ -124,7 +124,7 @@ struct Service {
 
 /// Writes a log of about so many entries, signed five times a second; one call that ran.
 async fn fill(folder: &Path, wanted: usize) -> CallId {
-    let (clock, entropy, tasks) = (Clock::System, Entropy::System, Tasks::default());
+    let (clock, entropy, tasks) = (Clock::system(), Entropy::System, Tasks::default());
     let store = Store::open(folder, clock.clone(), &tasks).await.expect("a store");
     let seal = Seal::load_or_create(folder, &entropy).expect("a key");
     let (notary, _) = Notary::open(store.clone(), &entropy).await.expect("a notary");

@@ -15,7 +15,6 @@ ALTER TABLE api_tokens ADD COLUMN seal TEXT;
 ALTER TABLE calls ADD COLUMN entry INTEGER;
 ALTER TABLE calls ADD COLUMN state_mac TEXT;
 ALTER TABLE calls ADD COLUMN told_mac TEXT;
-ALTER TABLE call_answers ADD COLUMN mac TEXT;
 
 -- Finds what the log says of an account since a row was written; the lists are those of the queries.
 CREATE INDEX entries_agent ON entries (agent, seq)

@@ -2,7 +2,7 @@
 
 use super::Seal;
 use crate::call::{
-    Answer, Approver, CallId, CallState, Digest, Finding, HeldCall, Millis, StoredFinding, StoredVote, Submission, Vote,
+    Approver, CallId, CallState, Digest, Finding, HeldCall, Millis, StoredFinding, StoredVote, Submission, Vote,
 };
 
 /// A call's state as its row has it, and the log's entry that made it so.
@@ -150,16 +150,6 @@ impl Seal {
     #[must_use]
     pub fn told(&self, call: CallId) -> Digest {
         self.mac([b"placet/told/v1".as_slice(), call.0.as_bytes()])
-    }
-
-    /// Over an upstream's answer to this call.
-    #[must_use]
-    pub fn answer(&self, call: CallId, answer: &Answer) -> Digest {
-        let (kind, body) = match answer {
-            Answer::Result(body) => (b"result".as_slice(), body),
-            Answer::Error(body) => (b"error".as_slice(), body),
-        };
-        self.mac([b"placet/answer/v1".as_slice(), call.0.as_bytes(), kind, body.as_bytes()])
     }
 }
 

@@ -25,7 +25,6 @@ macro_rules! select_calls {
             $more,
             "c.*, p.params, p.args_start, p.args_end, a.kind AS answer_kind, a.body AS answer, ",
             "a.salt AS answer_salt, a.recorded_at AS answered_at, ",
-            "a.mac AS answer_mac, ",
             "EXISTS (SELECT 1 FROM entries e WHERE e.seq = c.entry AND e.call_id = c.id) AS logged, ",
             "EXISTS (SELECT 1 FROM entries e WHERE e.call_id = c.id AND e.seq > c.entry AND e.kind IN (",
             "'call.held', 'call.voted', 'call.approved', 'call.rejected', 'call.escalated', 'call.expired', ",
@@ -250,16 +249,8 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
     let logged = reader.number("logged")? != 0 || call.entry >= trust.unwritten;
     let told = reader.number("told_to_return")? != 0;
     let told_here = reader.parsed_if("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
-    let answer_mac: Option<Digest> = reader.parsed_if("answer_mac")?;
-    let answered_here = call
-        .answer
-        .as_ref()
-        .is_none_or(|answer| answer_mac.is_some_and(|mac| seal.answer(call.submission.id, answer).matches(&mac)));
     call.told_to_return = told && told_here;
-    call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here && answered_here;
-    if !answered_here {
-        call.answer = None;
-    }
+    call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here;
     Ok(call)
 }
 
@@ -308,11 +299,6 @@ pub(super) async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> 
             let sql = "UPDATE calls SET state_mac = $2 WHERE id = $1";
             let mac = state_mac(seal, &call).to_string();
             sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
-            if let Some(answer) = answer(row)? {
-                let sql = "UPDATE call_answers SET mac = $2 WHERE call_id = $1";
-                let mac = seal.answer(id, &answer).to_string();
-                sqlx::query(sql).bind(id.to_string()).bind(mac).execute(&mut *connection).await?;
-            }
             count += 1;
         }
     }

@@ -17,10 +17,11 @@ use crate::support::app::Setup;
 use crate::support::bench::{Bench, START};
 use crate::support::upstream::Upstream;
 
-/// A copy as somebody has it who restores it.
-async fn opened(file: &Path) -> (tempfile::TempDir, Store) {
+/// A copy as somebody has it who restores it, with the key that was kept apart from it.
+async fn opened(file: &Path, of: &Path) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(file, folder.path().join("placet.db")).unwrap();
+    fs::copy(of.join("seal.key"), folder.path().join("seal.key")).unwrap();
     let store = Store::open(folder.path(), Clock::manual(START), &Tasks::default()).await.unwrap();
     (folder, store)
 }
@@ -71,7 +72,7 @@ async fn a_copy_made_under_load_is_whole_and_has_all_that_was_acknowledged_befor
         assert_eq!(fs::metadata(&file).unwrap().len(), copied.bytes);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-        let (_folder, copy) = opened(&file).await;
+        let (_folder, copy) = opened(&file, bench.folder.path()).await;
         assert_eq!(copy.log_size().await.unwrap(), copied.mark.log);
         assert_eq!(copy.tree().root(), store.root_at(copied.mark.log).await.unwrap());
         assert_eq!(copy.copy_mark().await.unwrap().unwrap(), copied.mark);
@@ -173,6 +174,7 @@ async fn another_databases_write_ahead_log_is_not_written_over_a_copy() {
     bench.hold("{\"later\":1}").await;
     // As after a crash: the log lies there, and the copy is put beside it.
     fs::copy(&file, restored.path().join("placet.db")).unwrap();
+    fs::copy(bench.folder.path().join("seal.key"), restored.path().join("seal.key")).unwrap();
     fs::copy(bench.folder.path().join("placet.db-wal"), restored.path().join("placet.db-wal")).unwrap();
     let error = Store::open(restored.path(), Clock::manual(START), &Tasks::default()).await.unwrap_err();
     assert!(error.to_string().contains("move placet.db-wal and placet.db-shm away"), "{error}");
@@ -216,7 +218,7 @@ async fn the_command_copies_with_and_without_a_server() {
     let again = ask(wish("monday.db")).await;
     assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0));
     assert!(err(&again).contains("exists already"), "{}", err(&again));
-    let (_kept, copy) = opened(&file).await;
+    let (_kept, copy) = opened(&file, &folder.join("data")).await;
     assert_eq!(copy.agents().await.unwrap().len(), 1);
 
     // Without one, by a relative path, as JSON.

@@ -18,6 +18,7 @@ mod people;
 mod races;
 mod read_back;
 mod real;
+mod requirements;
 mod restore;
 mod retention;
 mod review_api;

@@ -332,6 +332,7 @@ async fn a_start_that_ends_in_the_middle_is_made_good_by_the_next() {
     bench.store.backup(&folder.path().join("copy.db"), "x".into()).await.unwrap();
     let data = tempfile::tempdir().unwrap();
     std::fs::copy(folder.path().join("copy.db"), data.path().join("placet.db")).unwrap();
+    std::fs::copy(bench.folder.path().join("seal.key"), data.path().join("seal.key")).unwrap();
     let db = rusqlite::Connection::open(data.path().join("placet.db")).unwrap();
     // The last write of all does not come through.
     db.execute_batch(

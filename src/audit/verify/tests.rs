@@ -228,7 +228,7 @@ fn an_anchor_that_cannot_be_used_leaves_the_answer_open() {
     for (text, says) in [
         (String::new(), "no checkpoint"),
         ("hello\n".into(), "a:1"),
-        (note[..note.len() / 2].into(), "cannot be read"),
+        (note[..note.len() / 2].into(), "does not open"),
         (note.replacen('5', "6", 1), "does not open"),
         (note.replacen('5', "600", 1), "does not open"),
         (anchor_of_another(), "--key"),

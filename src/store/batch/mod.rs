@@ -225,7 +225,7 @@ impl<'w> Batch<'w> {
             call.votes.push(vote);
         }
         if let Some((answer, salt)) = change.answer {
-            self.writes.answer(id, &answer, &salt, now, self.trust.seal.answer(id, &answer));
+            self.writes.answer(id, &answer, &salt, now);
             (call.answer, call.answer_salt) = (Some(answer), Some(salt));
         }
         if let Some(kind) = change.notice {

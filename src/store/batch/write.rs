@@ -79,8 +79,7 @@ const VOTES: &[Column] = &[
     Words("mac"),
 ];
 
-const ANSWERS: &[Column] =
-    &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at"), Words("salt"), Words("mac")];
+const ANSWERS: &[Column] = &[Words("call_id"), Words("kind"), Words("body"), Number("recorded_at"), Words("salt")];
 
 const NOTICES: &[Column] = &[Words("kind"), Words("call_id"), Number("created_at")];
 
@@ -275,13 +274,13 @@ impl Writes {
             .display(stored.mac);
     }
 
-    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, salt: &Salt, at: Millis, mac: Digest) {
+    pub(super) fn answer(&mut self, call: CallId, answer: &Answer, salt: &Salt, at: Millis) {
         let (kind, body) = match answer {
             Answer::Result(body) => ("result", body),
             Answer::Error(body) => ("error", body),
         };
         let row = self.answers.row(&mut self.text).display(call).text(kind).text(body).number(at.0);
-        row.display(Digest(*salt)).display(mac);
+        row.display(Digest(*salt));
     }
 
     pub(super) fn notice(&mut self, kind: &str, call: CallId, at: Millis) {

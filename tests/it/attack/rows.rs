@@ -292,5 +292,5 @@ async fn the_page_the_script_and_the_agent_are_told() {
     sqlx::query("UPDATE call_answers SET body = replace(body, 'done', 'undone')").execute(&mut database).await.unwrap();
     let told = agent.result("placet_wait", json!({ "call_id": id })).await;
     let text = told["result"]["content"][0]["text"].as_str().unwrap();
-    assert!(text.contains("was changed from outside") && !told.to_string().contains("undone"), "{told}");
+    assert!(text.contains("was changed since") && !told.to_string().contains("undone"), "{told}");
 }

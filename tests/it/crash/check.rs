@@ -140,7 +140,7 @@ pub(super) fn log(database: &Connection, calls: &mut BTreeMap<String, Row>, wron
         }
         leaf.clone_into(&mut before);
         if let Some(call) = call
-            && !matches!(kind, "context.read" | "mail.failed")
+            && !matches!(kind, "context.read" | "context.recorded" | "mail.failed")
         {
             match calls.get_mut(call) {
                 Some(row) => row.entries.push(kind.to_owned()),

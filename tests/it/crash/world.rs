@@ -29,6 +29,8 @@ const TIMES: u32 = 50;
 /// A data folder with an agent and two reviewers, made once.
 pub(super) struct Template {
     database: Vec<u8>,
+    /// Its accounts are sealed with this key.
+    key: Vec<u8>,
     pub(super) agent: String,
     pub(super) mira: String,
     pub(super) noor: String,
@@ -60,8 +62,9 @@ impl Template {
         drop((store, identity));
         assert!(tasks.ended(PATIENCE).await);
         let database = std::fs::read(folder.path().join("placet.db")).unwrap();
+        let key = std::fs::read(folder.path().join("seal.key")).unwrap();
         let [mira, noor] = tokens.try_into().unwrap();
-        Self { database, agent: agent.token.reveal().to_owned(), mira, noor }
+        Self { database, key, agent: agent.token.reveal().to_owned(), mira, noor }
     }
 }
 
@@ -84,6 +87,7 @@ impl World {
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
         std::fs::write(data.join("placet.db"), &template.database).unwrap();
+        std::fs::write(data.join("seal.key"), &template.key).unwrap();
         std::fs::write(folder.path().join("policy.json"), POLICY).unwrap();
         let config = format!(
             "listen = \"127.0.0.1:0\"\npublic_url = \"http://placet.test\"\ndata_dir = \"data\"\npolicy = \"policy.json\"\n\

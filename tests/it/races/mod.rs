@@ -19,26 +19,10 @@ use tokio::task::JoinSet;
 
 use self::verdict::{Round, Wave};
 use crate::support::bench::Bench;
+use crate::support::dice::Dice;
 
 /// Calls that are fought over at the same time.
 const AT_ONCE: u64 = 250;
-
-/// SplitMix64: small, and the same everywhere.
-pub(super) struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.throw(sides) == 0
-    }
-}
 
 /// What somebody wants of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +53,7 @@ async fn ten_thousand_calls_come_to_one_outcome_each() {
     let (rounds, seed) = (number("PLACET_RACES", 10_000), number("PLACET_SEED", 1));
     let limits = HoldLimits { pending: u32::MAX, new_per_hour: u32::MAX, ..Settings::default().limits };
     let bench = Arc::new(Bench::with(Settings { limits, ..Settings::default() }).await);
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut tally = verdict::Tally::default();
     for wave in 0..rounds.div_ceil(AT_ONCE) {
         let wave = fight(&bench, wave, &mut dice).await;

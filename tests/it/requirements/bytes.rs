@@ -11,14 +11,14 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use crate::support::dice::Dice;
 use crate::support::agent::{Agent, answer};
 use crate::support::app::{PASSWORD, Setup};
 use crate::support::bench::Bench;
+use crate::support::dice::Dice;
 use crate::support::upstream::Upstream;
 
 /// How many documents the agent sends.
-const DOCUMENTS: usize = 60;
+const DOCUMENTS: usize = 25;
 
 const POLICY: &str = r#"{ "version": "1", "default": "deny",
   "tools": { "put_user_policy": { "action": "require_approval", "approval": { "timeout": "15m" } } } }"#;
@@ -32,7 +32,7 @@ fn document(dice: &mut Dice) -> String {
 
 fn blank(dice: &mut Dice, text: &mut String) {
     let blanks = ["", "", "", " ", "\t", "\r\n", "  \n "];
-    text.push_str(dice.one_of(&blanks));
+    text.push_str(dice.one_of::<&str>(&blanks));
 }
 
 fn object(dice: &mut Dice, depth: u32, text: &mut String) {
@@ -56,11 +56,19 @@ fn object(dice: &mut Dice, depth: u32, text: &mut String) {
 
 fn value(dice: &mut Dice, depth: u32, text: &mut String) {
     let numbers = [
-        "0", "-0", "1e5", "1E+400", "-0.1000", "9007199254740993", "1e-999", "123456789012345678901234567890.5", "1.0",
+        "0",
+        "-0",
+        "1e5",
+        "1E+400",
+        "-0.1000",
+        "9007199254740993",
+        "1e-999",
+        "123456789012345678901234567890.5",
+        "1.0",
     ];
     match dice.throw(if depth < 6 { 7 } else { 5 }) {
-        0 => text.push_str(dice.one_of(&["null", "true", "false"])),
-        1 => text.push_str(dice.one_of(&numbers)),
+        0 => text.push_str(dice.one_of::<&str>(&["null", "true", "false"])),
+        1 => text.push_str(dice.one_of::<&str>(&numbers)),
         2..=4 => text.push_str(&format!("\"{}\"", escaped(dice))),
         5 => {
             text.push('[');
@@ -80,11 +88,36 @@ fn value(dice: &mut Dice, depth: u32, text: &mut String) {
 /// The inside of a string, with everything that a program might be tempted to tidy up.
 fn escaped(dice: &mut Dice) -> String {
     let pieces = [
-        "a", "A", "é", "e\u{301}", "\\u0041", "\\u00e9", "\\/", "/", "\\\\", "\\\"", "\\n", "\\u000a", "\\u0000", "\u{7f}",
-        "\u{202e}", "\\u202e", "\u{200b}", "\u{feff}", "\\ud83d\\ude00", "\u{1f600}", "\u{e9}\u{fffd}", "<b>", "&amp;",
-        "'; --", "$args.x", "{{7*7}}", "\\u2028", "\u{2028}",
+        "a",
+        "A",
+        "é",
+        "e\u{301}",
+        "\\u0041",
+        "\\u00e9",
+        "\\/",
+        "/",
+        "\\\\",
+        "\\\"",
+        "\\n",
+        "\\u000a",
+        "\\u0000",
+        "\u{7f}",
+        "\u{202e}",
+        "\\u202e",
+        "\u{200b}",
+        "\u{feff}",
+        "\\ud83d\\ude00",
+        "\u{1f600}",
+        "\u{e9}\u{fffd}",
+        "<b>",
+        "&amp;",
+        "'; --",
+        "$args.x",
+        "{{7*7}}",
+        "\\u2028",
+        "\u{2028}",
     ];
-    (0..dice.throw(6)).map(|_| *dice.one_of(&pieces)).collect()
+    (0..dice.throw(6)).map(|_| *dice.one_of::<&str>(&pieces)).collect()
 }
 
 #[tokio::test]
@@ -139,8 +172,8 @@ async fn of_a_hundred_flipped_bits_none_is_sent() {
     let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
     let mut calls = Vec::new();
     for n in 0..=FLIPS {
-        let call = bench.submit(&format!(r#"{{"user":"ci-bot","n":{n}}}"#), Requirement::plain(Duration::from_secs(900)));
-        let call = call.await.call;
+        let arguments = format!(r#"{{"user":"ci-bot","n":{n}}}"#);
+        let call = bench.submit(&arguments, Requirement::plain(Duration::from_secs(900))).await.call;
         bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
         if n < FLIPS {
             let mut bytes = call.submission.params.clone().into_bytes();

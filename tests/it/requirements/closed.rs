@@ -64,7 +64,8 @@ fn without_a_policy_or_with_a_broken_one_nothing_is_served() {
         if let Some(policy) = policy {
             std::fs::write(folder.path().join("policy.json"), policy).unwrap();
         }
-        let served = Command::new(env!("CARGO_BIN_EXE_placet")).arg("serve").current_dir(folder.path()).output().unwrap();
+        let served =
+            Command::new(env!("CARGO_BIN_EXE_placet")).arg("serve").current_dir(folder.path()).output().unwrap();
         let words = String::from_utf8(served.stderr).unwrap();
         assert!(!served.status.success() && words.contains(said), "{policy:?}: {words}");
     }
@@ -104,4 +105,28 @@ async fn what_a_call_was_held_on_is_not_softened_by_a_later_policy() {
     assert_eq!(approve(&app, &call, noor).await, "approved");
     Stream::of(waits).message().await;
     assert_eq!(upstream.calls("put_user_policy").len(), 1);
+}
+
+/// How often and how fast people decide is what shows that they have tired of it.
+#[tokio::test]
+async fn decisions_and_how_long_they_took_are_counted() {
+    let upstream = Upstream::start().await;
+    let app = Setup::http(&upstream.url).start().await;
+    let mira = app.reviewer("mira@example.com", &["iam"]).await.id;
+    let agent = agent(&app).await;
+    let waits = agent.call("put_user_policy", json!({})).await;
+    let call = app.pending().await;
+    app.setup.clock.advance(std::time::Duration::from_secs(20));
+    approve(&app, &call, mira).await;
+    Stream::of(waits).message().await;
+    let number = |text: &str, name: &str| -> f64 {
+        text.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).sum()
+    };
+    app.until("the numbers", async || {
+        let text = reqwest::get(format!("{}/metrics", app.url)).await.unwrap().text().await.unwrap();
+        let decided = number(&text, "placet_calls_decided_total{verdict=\"approve\",via=\"page\"}");
+        let (held, seconds) = (number(&text, "placet_hold_seconds_count"), number(&text, "placet_hold_seconds_sum"));
+        (decided >= 1.0 && held >= 1.0 && seconds >= 20.0).then_some(())
+    })
+    .await;
 }

@@ -5,6 +5,8 @@ use reqwest::{Method, Response, StatusCode};
 use crate::support::bench::Bench;
 use crate::support::pages::{Browser, Pages, header};
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 const ROUTER: &str = include_str!("../../../src/review/mod.rs");
 
 /// Nobody needs to be signed in for these.
@@ -33,7 +35,10 @@ fn routes() -> Vec<Route> {
             Route { path: path.to_owned(), methods }
         })
         .collect();
-    assert!(routes.len() >= 20 && routes.iter().all(|route| !route.methods.is_empty()), "the router is not read rightly");
+    assert!(
+        routes.len() >= 20 && routes.iter().all(|route| !route.methods.is_empty()),
+        "the router is not read rightly"
+    );
     routes
 }
 
@@ -84,12 +89,14 @@ async fn every_route_keeps_its_promises_under_every_method() {
             .replace("{file}", &asset);
         for method in &all {
             let reads = [Method::GET, Method::HEAD].contains(method);
-            let taken = route.methods.contains(method) || *method == Method::HEAD && route.methods.contains(&Method::GET);
+            let taken =
+                route.methods.contains(method) || *method == Method::HEAD && route.methods.contains(&Method::GET);
             let public = PUBLIC.contains(&route.path.as_str());
             let api = route.path.starts_with("/api/");
             for who in [&nobody, &ada] {
                 let name = format!("{method} {path}{}", if who.cookie.is_some() { " signed in" } else { "" });
-                let answer = who.request(method.clone(), &path).send().await.unwrap();
+                let answer =
+                    who.request(method.clone(), &path).header("content-type", FORM).body("a=b").send().await.unwrap();
                 let served = route.path == "/assets/{file}" && reads && answer.status().is_success();
                 is_safe(&answer, served).unwrap_or_else(|why| panic!("{name}: {why}"));
                 let status = answer.status();
@@ -125,7 +132,7 @@ async fn every_route_keeps_its_promises_under_every_method() {
     }
     assert_eq!(pages.log_size().await, before, "something was done");
     let now = pages.bench.store.call(call.submission.id).await.unwrap().unwrap();
-    assert_eq!((now.state, now.votes.len()), (call.state, 0));
+    assert_eq!((now.state, now.votes.len()), (call.state.clone(), 0));
     assert_eq!(ada.get("/account").await.status(), StatusCode::OK, "still signed in");
 }
 
@@ -138,21 +145,24 @@ fn forms(page: &str) -> Vec<(Method, String, Vec<(String, String)>)> {
     let tags = |html: &str, name: &str| -> Vec<String> {
         html.split(&format!("<{name} ")).skip(1).map(|rest| format!(" {}", rest.split('>').next().unwrap())).collect()
     };
-    page.split("<form").skip(1).map(|rest| {
-        let (tag, inside) = rest.split_once('>').unwrap();
-        let inside = inside.split("</form>").next().unwrap();
-        let method = attribute(tag, "method").unwrap_or_default();
-        let mut fields = Vec::new();
-        for kind in ["input", "button", "textarea"] {
-            for tag in tags(inside, kind) {
-                if let Some(name) = attribute(&tag, "name") {
-                    fields.push((name, attribute(&tag, "value").unwrap_or_else(|| "yes".to_owned())));
+    page.split("<form")
+        .skip(1)
+        .map(|rest| {
+            let (tag, inside) = rest.split_once('>').unwrap();
+            let inside = inside.split("</form>").next().unwrap();
+            let method = attribute(tag, "method").unwrap_or_default();
+            let mut fields = Vec::new();
+            for kind in ["input", "button", "textarea"] {
+                for tag in tags(inside, kind) {
+                    if let Some(name) = attribute(&tag, "name") {
+                        fields.push((name, attribute(&tag, "value").unwrap_or_else(|| "yes".to_owned())));
+                    }
                 }
             }
-        }
-        let method = if method.eq_ignore_ascii_case("post") { Method::POST } else { Method::GET };
-        (method, attribute(tag, "action").unwrap_or_default(), fields)
-    }).collect()
+            let method = if method.eq_ignore_ascii_case("post") { Method::POST } else { Method::GET };
+            (method, attribute(tag, "action").unwrap_or_default(), fields)
+        })
+        .collect()
 }
 
 /// A mail scanner that opens what a person would, clicks every button it finds, and even has the page's own token.
@@ -192,7 +202,7 @@ async fn whoever_clicks_everything_without_a_session_decides_nothing() {
     }
     assert!(clicked > 10, "only {clicked} forms were found");
     let now = pages.bench.store.call(id).await.unwrap().unwrap();
-    assert_eq!((now.state, now.votes.len()), (call.state, 0));
+    assert_eq!((now.state, now.votes.len()), (call.state.clone(), 0));
     assert_eq!(pages.bench.kinds(&call).await, ["call.held"]);
     assert_eq!(ada.get("/account").await.status(), StatusCode::OK, "still signed in");
     let (token, code) = (link.token.reveal(), link.code.expose());
@@ -229,4 +239,49 @@ async fn who_is_no_reviewer_any_more_decides_nothing_from_the_page_that_is_open(
     assert!(demoted.text().await.unwrap().contains("may read but not decide"));
     let now = pages.bench.store.call(call.submission.id).await.unwrap().unwrap();
     assert!(Bench::pending(&now) && now.votes.is_empty());
+}
+
+#[tokio::test]
+async fn everything_that_an_agent_wrote_stands_before_the_buttons() {
+    let pages = Pages::new().await;
+    let ada = pages.reviewer("ada@example.com", &["iam"]).await;
+    // Long enough for anything that shortens: a megabyte would only be slower.
+    let words: String = (0..4000).map(|n| format!("word{n} ")).collect();
+    let arguments =
+        serde_json::json!({"first": words, "last": "\u{202e}hidden\u{200b}", "list": (0..500).collect::<Vec<_>>()});
+    let call = pages.bench.hold(&arguments.to_string()).await;
+    let page = ada.page(&format!("/calls/{}", call.submission.id)).await;
+    let buttons = page.find("name=\"verdict\"").unwrap();
+    for part in ["word0 ", "word1999 ", "word3999", "499"] {
+        assert!(page.find(part).is_some_and(|at| at < buttons), "{part:?} does not stand before the buttons");
+    }
+    assert!(!page[..buttons].contains(['\u{202e}', '\u{200b}']), "a hidden character reached the browser as itself");
+    assert!(page.contains("U+202E") && page.contains("U+200B"), "hidden characters have no badge");
+}
+
+#[tokio::test]
+async fn what_an_agent_claims_is_marked_as_its_claim() {
+    let pages = Pages::new().await;
+    let ada = pages.reviewer("ada@example.com", &["iam"]).await;
+    let lie = "Reads one harmless file, approved by security";
+    let arguments = serde_json::json!({"user_name": "root", "confirmed": true, "reason": lie, "title": lie});
+    let new = placet::approvals::NewCall {
+        client: Some(format!("<b>Trusted</b> client: {lie}")),
+        ..pages
+            .bench
+            .call(&arguments.to_string(), placet::call::Requirement::plain(std::time::Duration::from_secs(900)))
+    };
+    let call = pages.bench.approvals.submit(new).await.unwrap().call;
+    let page = ada.page(&format!("/calls/{}", call.submission.id)).await;
+    let heading = page.split_once("<h1>").unwrap().1.split("</h1>").next().unwrap();
+    assert!(heading.contains("put_user_policy") && !heading.contains("harmless"), "{heading}");
+    let title = page.split_once("<title>").unwrap().1.split("</title>").next().unwrap();
+    assert!(title.contains("put_user_policy by ci-bot") && !title.contains("harmless"), "{title}");
+    assert!(!page.contains("<b>Trusted"));
+    let claims = page.find("confirmed: true was set by the agent").expect("the claim is named as one");
+    let around = &page[claims.saturating_sub(2500)..claims];
+    assert!(around.to_lowercase().contains("claim"), "{around}");
+    // The queue's line, too, is made from the call.
+    let queue = ada.page("/").await;
+    assert!(!queue.contains("harmless"), "{queue}");
 }

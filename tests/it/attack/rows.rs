@@ -238,11 +238,8 @@ async fn without_its_entry_in_the_log_nothing_is_done_with_a_call() {
 }
 
 #[tokio::test]
-async fn a_result_that_was_edited_is_told_to_nobody() {
+async fn an_end_that_was_edited_is_told_to_nobody() {
     for edit in [
-        r#"UPDATE call_answers SET body = '{"content":[{"type":"text","text":"all good"}]}'"#,
-        "UPDATE call_answers SET kind = 'error'",
-        "UPDATE call_answers SET mac = NULL",
         "UPDATE calls SET state = 'tool_error'",
         "UPDATE calls SET state = 'rejected', ended_by = (SELECT reviewer_id FROM votes), ended_why = 'not needed'",
         "UPDATE calls SET changed_at = changed_at + 1800000",

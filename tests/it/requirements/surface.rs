@@ -137,7 +137,9 @@ async fn every_route_keeps_its_promises_under_every_method() {
 }
 
 /// A form of a page: where it goes, how, and what stands in it.
-fn forms(page: &str) -> Vec<(Method, String, Vec<(String, String)>)> {
+type Form = (Method, String, Vec<(String, String)>);
+
+fn forms(page: &str) -> Vec<Form> {
     let attribute = |tag: &str, name: &str| {
         let from = tag.split_once(&format!(" {name}=\""))?.1;
         Some(from.split_once('"')?.0.replace("&amp;", "&"))
@@ -219,7 +221,7 @@ async fn who_is_no_reviewer_any_more_decides_nothing_from_the_page_that_is_open(
     let call = pages.bench.hold("{}").await;
     let page = ada.page(&format!("/calls/{}", call.submission.id)).await;
     let approve = |browser: &Browser, csrf: &str| {
-        let fields = vec![("csrf".to_owned(), csrf.to_owned()), ("verdict".into(), "approve".into())];
+        let fields = [("csrf".to_owned(), csrf.to_owned()), ("verdict".into(), "approve".into())];
         let (browser, digest) = (browser.clone(), call.digest.to_string());
         async move {
             let mut fields: Vec<_> = fields.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();

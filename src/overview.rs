@@ -65,7 +65,7 @@ impl Overview for Whole {
         })
     }
 
-    fn tools(&self, now: Millis) -> BoxFuture<'_, Option<ToolsOverview>> {
+    fn tools(&self, now: Millis) -> BoxFuture<'_, ToolsOverview> {
         Box::pin(async move {
             let loaded = self.policy.loaded();
             let upstreams = self.reached.iter().map(|(name, reached)| self.upstream(&loaded, name, reached)).collect();
@@ -73,14 +73,14 @@ impl Overview for Whole {
                 at: Time::new(trouble.since.0, now.0),
                 problems: trouble.problems.lines().map(Text::new).collect(),
             });
-            Some(ToolsOverview {
+            ToolsOverview {
                 file: self.policy.path().display().to_string(),
                 version: loaded.policy.version().short(),
                 loaded: loaded.at,
                 default: if loaded.policy.default_allows() { page::Ruling::Allow } else { page::Ruling::Deny },
                 broken,
                 upstreams,
-            })
+            }
         })
     }
 }

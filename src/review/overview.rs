@@ -11,8 +11,8 @@ pub trait Overview: Send + Sync {
     /// Things that everybody must know, as of `now`. What the pages know themselves is added by them.
     fn banners(&self, now: Millis) -> BoxFuture<'_, Vec<Banner>>;
 
-    /// What agents may do, as of `now`; `None` while no policy is loaded.
-    fn tools(&self, now: Millis) -> BoxFuture<'_, Option<ToolsOverview>>;
+    /// What agents may do, as of `now`.
+    fn tools(&self, now: Millis) -> BoxFuture<'_, ToolsOverview>;
 
     /// Makes the reads that the policy names for this call once more, now, for this reviewer, and writes down that it
     /// does. Bounded in number and time; `None` where as many are under way as may be at once.
@@ -45,8 +45,15 @@ impl Overview for NoOverview {
         Box::pin(std::future::ready(Vec::new()))
     }
 
-    fn tools(&self, _: Millis) -> BoxFuture<'_, Option<ToolsOverview>> {
-        Box::pin(std::future::ready(None))
+    fn tools(&self, now: Millis) -> BoxFuture<'_, ToolsOverview> {
+        Box::pin(std::future::ready(ToolsOverview {
+            file: String::new(),
+            version: String::new(),
+            loaded: now,
+            default: Ruling::Deny,
+            broken: None,
+            upstreams: Vec::new(),
+        }))
     }
 
     fn read_again<'a>(&'a self, _: &'a HeldCall, _: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>> {

@@ -1,6 +1,7 @@
 //! What is shown, what is approved and what is sent are the same bytes, whatever they are; and a stored bit that was
 //! flipped is not sent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,15 @@ fn document(dice: &mut Dice) -> String {
     let mut text = String::new();
     object(dice, 0, &mut text);
     text
+}
+
+/// So many documents, no two of them alike: the same again would be the same call.
+fn documents(dice: &mut Dice, count: usize) -> BTreeSet<String> {
+    let mut drawn = BTreeSet::new();
+    while drawn.len() < count {
+        drawn.insert(document(dice));
+    }
+    drawn
 }
 
 fn blank(dice: &mut Dice, text: &mut String) {
@@ -134,15 +144,13 @@ async fn reviewers_are_shown_and_the_upstream_gets_the_very_bytes_of_the_agent()
     let cookie = format!("placet={}", signed_in.await.unwrap().cookie.reveal());
     let mut agent = Agent::new(app.mcp(), &app.agent("ci-bot").await);
     agent.initialize("2025-11-25").await;
-    let (http, mut dice) = (Client::new(), Dice::new(7));
-    for n in 0..DOCUMENTS {
-        let arguments = document(&mut dice);
+    let http = Client::new();
+    for (n, arguments) in documents(&mut Dice::new(7), DOCUMENTS).into_iter().enumerate() {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":{n},"method":"tools/call","params":{{"name":"put_user_policy","arguments":{arguments}}}}}"#
         );
         let waits = agent.post(body).await;
         assert_eq!(waits.status(), StatusCode::OK, "{arguments}");
-        // Placet holds nothing back of what it does not take.
         let held = app.pending().await;
         let path = format!("{}/api/v1/calls/{}", app.url, held.submission.id);
         let shown = http.get(&path).bearer_auth(token.reveal()).send().await.unwrap().text().await.unwrap();
@@ -155,9 +163,9 @@ async fn reviewers_are_shown_and_the_upstream_gets_the_very_bytes_of_the_agent()
         let decide = http.post(format!("{path}/decision")).bearer_auth(token.reveal());
         let decided = decide.header("content-type", "application/json").body(verdict).send().await.unwrap();
         assert_eq!(decided.status(), StatusCode::OK, "{arguments}");
-        answer(waits).await;
+        let told = answer(waits).await;
         let sent = upstream.calls("put_user_policy");
-        assert_eq!(sent.len(), n + 1, "{arguments}");
+        assert_eq!(sent.len(), n + 1, "{arguments}: {told:?}");
         assert!(sent[n].contains(&format!("\"arguments\":{arguments}}}")), "{arguments}\nbecame\n{}", sent[n]);
     }
 }

@@ -114,7 +114,10 @@ async fn every_route_keeps_its_promises_under_every_method() {
                     // A form's address is read as its page, which asks who it is.
                     let to = header(&answer, "location");
                     assert_eq!(status, expected, "{name}");
-                    assert!(!reads || to.starts_with("/login") || to.starts_with("/calls/"), "{name}: {to}");
+                    assert!(
+                        !reads || to.starts_with("/login") || !to.is_empty() && path.starts_with(to),
+                        "{name}: {to}"
+                    );
                 } else if !reads {
                     assert_eq!(status, StatusCode::FORBIDDEN, "{name} without the form's token");
                 }
@@ -130,7 +133,10 @@ async fn every_route_keeps_its_promises_under_every_method() {
             }
         }
     }
-    assert_eq!(pages.log_size().await, before, "something was done");
+    let filter = placet::store::EntryFilter { limit: 1000, ..Default::default() };
+    let entries = pages.bench.store.entries(filter).await.unwrap();
+    let done = entries.iter().filter(|entry| entry.seq.unsigned_abs() > before).map(|entry| entry.kind.as_str());
+    assert_eq!(done.collect::<Vec<_>>(), ["session.refused"; 2], "more than two tries to sign in");
     let now = pages.bench.store.call(call.submission.id).await.unwrap().unwrap();
     assert_eq!((now.state, now.votes.len()), (call.state.clone(), 0));
     assert_eq!(ada.get("/account").await.status(), StatusCode::OK, "still signed in");

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use placet::lifecycle::Tasks;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -66,7 +67,7 @@ impl Upstream {
     /// The bodies that arrived for `tools/call` of this tool.
     pub(crate) fn calls(&self, tool: &str) -> Vec<String> {
         let is_call = |body: &String| {
-            let message: Value = serde_json::from_str(body).unwrap_or_default();
+            let message: Value = message(body);
             message["method"] == "tools/call" && message["params"]["name"] == tool
         };
         self.arrived().into_iter().map(|arrived| arrived.body).filter(is_call).collect()
@@ -101,6 +102,24 @@ pub(crate) fn json_answer(body: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// The message, whole where it fits a `Value`. Otherwise, as with numbers of the range of `1E+400`, what a server needs
+/// of it to answer.
+fn message(body: &str) -> Value {
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(default)]
+    struct Head {
+        id: Value,
+        method: String,
+        params: Params,
+    }
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(default)]
+    struct Params {
+        name: String,
+    }
+    serde_json::from_str(body).unwrap_or_else(|_| json!(serde_json::from_str::<Head>(body).unwrap_or_default()))
+}
+
 /// The stub's tools.
 pub(crate) fn tools() -> Value {
     let tool = |name: &str| json!({"name": name, "description": format!("{name} of the stub"), "inputSchema": {"type": "object"}});
@@ -119,7 +138,7 @@ async fn listen(State(shared): State<Arc<Shared>>) -> Response {
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let body = String::from_utf8(body.to_vec()).unwrap();
     shared.arrived.lock().unwrap().push(Arrived { headers, body: body.clone() });
-    let message: Value = serde_json::from_str(&body).unwrap_or_default();
+    let message: Value = message(&body);
     let method = message["method"].as_str().unwrap_or_default();
     let call = format!("{method} {}", message["params"]["name"].as_str().unwrap_or_default());
     let scripted = shared.scripted.lock().unwrap();

@@ -52,6 +52,7 @@ mod armed {
         "store.begun",
         "store.read",
         "store.write",
+        "store.write_unseen",
         "store.commit",
         "store.committed",
         "store.answered",

@@ -39,7 +39,10 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        use fmt::Write as _;
+        // `{:02x}` for each byte costs a hold as much as its hashes do.
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+        self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).try_for_each(|nibble| f.write_char(digit(nibble)))
     }
 }
 

@@ -5,18 +5,18 @@ use crate::failpoint::reach;
 
 /// The batch's view, with the point that fails the write.
 pub(super) const VIEW: &str = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params,
-    NULL AS changes, NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries, NULL AS fault";
+    NULL AS changes, NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries, NULL AS unseen, NULL AS fault";
 
 /// The batch's statement, with that point as the last parameter.
 pub(super) const INSERT: &str =
-    "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries, fault)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries, unseen, fault)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// The sections, in the order of the statement's parameters: the point behind each, and what its statement begins with.
 const SECTIONS: [(&str, &str); 7] = [
     ("write.calls", "INSERT INTO calls "),
     ("write.params", "INSERT INTO call_params "),
-    ("write.changes", "UPDATE calls "),
+    ("write.changes", "INSERT INTO batch_changes "),
     ("write.votes", "INSERT INTO votes "),
     ("write.answers", "INSERT INTO call_answers "),
     ("write.notices", "INSERT INTO outbox "),

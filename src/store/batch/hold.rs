@@ -1,10 +1,8 @@
 //! The job that holds a call, or joins the same call that is here already.
 
-use std::time::Duration;
-
 use tokio::sync::oneshot;
 
-use super::{Batch, Job, Reply, Wanted};
+use super::{Batch, HOUR, Job, Reply, Unseen, Wanted};
 use crate::audit::Entry;
 use crate::call::{AgentId, CallState, Digest, HeldCall, Millis, Submission};
 use crate::store::alarm::Changed;
@@ -53,7 +51,7 @@ where
             return Ok(Err(HoldRefused::TooManyPending(limits.pending)));
         }
         if counts.new >= i64::from(limits.new_per_hour) {
-            let again = counts.oldest.unwrap_or(now).after(Duration::from_secs(3600));
+            let again = counts.oldest.unwrap_or(now).after(HOUR);
             return Ok(Err(HoldRefused::TooManyNew(limits.new_per_hour, again)));
         }
         let (submission, proof) = (self.make)(now)?;
@@ -83,6 +81,11 @@ where
         if self.limits.pending > 0 {
             wanted.agent(self.agent, &self.limits);
         }
+    }
+
+    fn unseen(&self) -> Option<Unseen> {
+        let Self { agent, same_call, limits, .. } = *self;
+        (limits.pending > 0 && limits.new_per_hour > 0).then_some(Unseen { same_call, agent, limits })
     }
 
     fn run(&mut self, batch: &mut Batch<'_>) {

@@ -14,6 +14,7 @@ mod rows;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tokio::sync::oneshot;
@@ -21,14 +22,14 @@ use tokio::sync::oneshot;
 pub(super) use append::Append;
 pub(super) use change::Change;
 pub(super) use hold::Hold;
-pub(super) use write::prepare;
+pub(super) use write::{is_not_unseen, prepare};
 
 use self::read::{Counts, Found, Read, Wanted};
 use self::write::{Was, Writes};
 use super::people::{self, AgentStands, Person};
 use super::row::{self, StateColumns};
 use super::sealed::Trust;
-use super::{ApprovalProof, CallChange, StoreError};
+use super::{ApprovalProof, CallChange, HoldLimits, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{AgentId, CallId, CallState, Digest, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
@@ -37,10 +38,26 @@ use crate::clock::Clock;
 pub(super) trait Job: Send {
     /// Says what it needs to know.
     fn wants(&self, wanted: &mut Wanted);
+    /// What would have to be so that it need not know anything.
+    fn unseen(&self) -> Option<Unseen> {
+        None
+    }
     /// Carries itself out in memory. Asked again, it forgets what came of it before.
     fn run(&mut self, batch: &mut Batch<'_>);
     /// Tells its caller what came of it, now that the batch is committed or failed.
     fn answer(self: Box<Self>, written: Result<(), StoreError>);
+}
+
+/// How far back an agent's new calls are counted.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// That a call is new and its agent within its bounds, as nearly always. The write itself checks it, which saves a lone
+/// caller the wait for a read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unseen {
+    same_call: Digest,
+    agent: AgentId,
+    limits: HoldLimits,
 }
 
 /// Where a job's caller waits for what came of it.
@@ -73,6 +90,9 @@ struct Slot {
     set: Option<(StateColumns, Option<ApprovalProof>)>,
 }
 
+/// The log's new head and the leaves of its new entries.
+pub(super) type Written = (Head, Vec<Digest>);
+
 /// The state of things in the middle of a batch.
 pub(super) struct Batch<'w> {
     clock: &'w Clock,
@@ -88,6 +108,16 @@ pub(super) struct Batch<'w> {
 }
 
 impl<'w> Batch<'w> {
+    /// Carries out a job without a read, if it may be done so. What was only guessed, the write checks: it then fails with
+    /// an error that [`is_not_unseen`] knows, and nothing is written.
+    pub(super) fn unseen(clock: &'w Clock, trust: Trust, head: Head, job: &mut dyn Job) -> Option<Self> {
+        let unseen = job.unseen()?;
+        let mut batch = Self::new(clock, trust, head, Read::default());
+        batch.writes.unseen(&unseen, batch.now());
+        job.run(&mut batch);
+        Some(batch)
+    }
+
     /// Reads what `jobs` want and carries them out. Nothing is written yet.
     pub(super) async fn run(
         connection: &mut SqliteConnection,
@@ -100,7 +130,15 @@ impl<'w> Batch<'w> {
         let mut wanted = Wanted::default();
         jobs.iter().for_each(|job| job.wants(&mut wanted));
         let now = clock.now().max(head.at);
-        let Read { calls, people, latest, counts } = Read::all(connection, wanted, &trust, now, jobs.len()).await?;
+        let read = Read::all(connection, wanted, &trust, now, jobs.len()).await?;
+        let mut batch = Self::new(clock, trust, head, read);
+        entries.iter().for_each(|(entry, sealed)| batch.entry(entry, sealed));
+        jobs.iter_mut().for_each(|job| job.run(&mut batch));
+        Ok(batch)
+    }
+
+    fn new(clock: &'w Clock, trust: Trust, head: Head, read: Read) -> Self {
+        let Read { calls, people, latest, counts } = read;
         let mut batch = Self {
             clock,
             trust,
@@ -124,13 +162,11 @@ impl<'w> Batch<'w> {
                 }
             }
         }
-        entries.iter().for_each(|(entry, sealed)| batch.entry(entry, sealed));
-        jobs.iter_mut().for_each(|job| job.run(&mut batch));
-        Ok(batch)
+        batch
     }
 
     /// Writes what came of it, or nothing, and answers with the log's new head and the leaves of its new entries.
-    pub(super) async fn write(mut self, connection: &mut SqliteConnection) -> Result<(Head, Vec<Digest>), sqlx::Error> {
+    pub(super) async fn write(mut self, connection: &mut SqliteConnection) -> Result<Written, sqlx::Error> {
         for slot in self.calls.values() {
             if let Some((set, approval)) = &slot.set {
                 let mac = row::state_mac(&self.trust.seal, &slot.found.call);

@@ -2,11 +2,12 @@
 //! agents have, every call that is to change, everybody who decides or decided on one.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::HOUR;
 use crate::call::{AgentId, CallId, Digest, HeldCall, Millis, ReviewerId};
 use crate::store::people::{self, AgentStands};
 use crate::store::row::{self, select_calls};
@@ -15,18 +16,19 @@ use crate::store::{HoldLimits, StoreError};
 
 /// For each hash of a call the latest such call; for each agent how many of its calls are open and how many are new,
 /// counted no further than it matters, and when the oldest of the new ones was held.
+///
+/// One row, since each is handed over from SQLite's thread by itself. A bare parameter as LIMIT would be part of the
+/// plan: SQLite would make it anew for every batch.
 const FACTS: &str = "
-    SELECT value AS key,
-           (SELECT id FROM calls WHERE same_call = value ORDER BY changed_at DESC, id DESC LIMIT 1) AS latest,
-           0 AS open, 0 AS new, NULL AS oldest
-    FROM json_each($1)
-    UNION ALL
-    SELECT value, NULL,
-           (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = value
-                                  AND state IN ('pending', 'approved', 'releasing') LIMIT $3)),
-           (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = value AND created_at > $5 LIMIT $4)),
-           (SELECT min(created_at) FROM calls WHERE agent_id = value AND created_at > $5)
-    FROM json_each($2)";
+    SELECT (SELECT json_group_array(json_array(value,
+                (SELECT id FROM calls WHERE same_call = value ORDER BY changed_at DESC, id DESC LIMIT 1)))
+            FROM json_each($1)) AS latest,
+           (SELECT json_group_array(json_array(value,
+                (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = value
+                                       AND state IN ('pending', 'approved', 'releasing') LIMIT $3 + 0)),
+                (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = value AND created_at > $5 LIMIT $4 + 0)),
+                (SELECT min(created_at) FROM calls WHERE agent_id = value AND created_at > $5)))
+            FROM json_each($2)) AS counts";
 
 /// Where an agent's row stands in a call's.
 const AGENT: &str = "g_";
@@ -139,26 +141,22 @@ impl Read {
         changes: usize,
     ) -> Result<(), sqlx::Error> {
         let open = i64::from(wanted.open).saturating_add(i64::try_from(changes).unwrap_or(i64::MAX));
-        let rows = sqlx::query(FACTS)
+        let row = sqlx::query(FACTS)
             .bind(list(&wanted.same))
             .bind(list(&wanted.agents))
             .bind(open)
             .bind(i64::from(wanted.new))
-            .bind(now.before(Duration::from_secs(3600)).0)
-            .fetch_all(connection)
+            .bind(now.before(HOUR).0)
+            .fetch_one(connection)
             .await?;
-        for row in rows {
-            if let Some(same_call) = key(&row, "key") {
-                // A row under an id that is none answers for nothing.
-                let Some(latest) = key(&row, "latest") else { continue };
-                self.latest.insert(same_call, latest);
-                wanted.calls.insert(latest);
-            } else if let Some(agent) = key(&row, "key") {
-                let oldest: Option<i64> = row.try_get("oldest")?;
-                let counts =
-                    Counts { open: row.try_get("open")?, new: row.try_get("new")?, oldest: oldest.map(Millis) };
-                self.counts.insert(agent, counts);
-            }
+        for (same_call, latest) in json::<Vec<(Digest, Option<String>)>>(&row, "latest")? {
+            // A row under an id that is none answers for nothing.
+            let Some(latest) = latest.and_then(|id| id.parse().ok()) else { continue };
+            self.latest.insert(same_call, latest);
+            wanted.calls.insert(latest);
+        }
+        for (agent, open, new, oldest) in json::<Vec<(AgentId, i64, i64, Option<i64>)>>(&row, "counts")? {
+            self.counts.insert(agent, Counts { open, new, oldest: oldest.map(Millis) });
         }
         Ok(())
     }
@@ -171,6 +169,10 @@ pub(super) fn found(row: &SqliteRow, trust: &Trust) -> Result<Found, StoreError>
 fn list<T: ToString>(items: &BTreeSet<T>) -> String {
     let items: Vec<_> = items.iter().map(|item| format!("\"{}\"", item.to_string())).collect();
     format!("[{}]", items.join(","))
+}
+
+fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 fn key<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Option<T> {

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::faults::{self, INSERT, VIEW};
 use super::rows::Column::{self, Number, Text as Words};
 use super::rows::{Rows, Text, cells};
+use super::{HOUR, Unseen};
 use crate::audit::{Entry, SealedEntry};
 use crate::call::salted::Salt;
 use crate::call::{Answer, CallId, Digest, HeldCall, Millis, StoredVote};
@@ -99,12 +100,20 @@ const ENTRIES: &[Column] = &[
 /// What a batch is inserted into.
 #[cfg(not(feature = "failpoints"))]
 const VIEW: &str = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params, NULL AS changes,
-    NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries";
+    NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries, NULL AS unseen";
+
+/// What a batch's changes are inserted into, if there are any: the table that SQLite makes for them would otherwise be
+/// made for every batch.
+const CHANGES_VIEW: &str = "CREATE TEMP VIEW batch_changes AS SELECT NULL AS text, NULL AS changes";
+
+/// Hands the changes over to that view's trigger.
+const INSERT_CHANGES: &str =
+    "INSERT INTO batch_changes (text, changes) SELECT NEW.text, NEW.changes WHERE NEW.changes IS NOT NULL";
 
 /// Writes a batch.
 #[cfg(not(feature = "failpoints"))]
-const INSERT: &str = "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const INSERT: &str = "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries, unseen)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// What a trigger's statement begins with, for each table.
 fn insert(table: &str, from: &str, columns: &[Column]) -> String {
@@ -130,16 +139,36 @@ fn update() -> [String; 2] {
                  AND calls.expires_at = n.was_expires_at AND calls.changed_at = n.was_changed_at"
         ),
         "SELECT RAISE(ABORT, 'a call is not as it was when it was read')
-         WHERE NEW.changes IS NOT NULL AND changes() <> json_array_length(NEW.changes)"
+         WHERE changes() <> json_array_length(NEW.changes)"
             .to_owned(),
     ]
 }
 
+/// What SQLite answers where a call that was written unseen is not new after all.
+const NOT_UNSEEN: &str = "a call is not new";
+
+/// Nothing of the batch is written if its call, which nothing was read for, is known, or has too many beside it.
+fn unseen() -> String {
+    format!(
+        "SELECT RAISE(ABORT, '{NOT_UNSEEN}') WHERE NEW.unseen IS NOT NULL AND (
+             EXISTS (SELECT 1 FROM calls WHERE same_call = NEW.unseen ->> 0)
+             OR (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = NEW.unseen ->> 1
+                     AND state IN ('pending', 'approved', 'releasing') LIMIT NEW.unseen ->> 2)) >= NEW.unseen ->> 2
+             OR (SELECT count(*) FROM (SELECT 1 FROM calls WHERE agent_id = NEW.unseen ->> 1
+                     AND created_at > NEW.unseen ->> 3 LIMIT NEW.unseen ->> 4)) >= NEW.unseen ->> 4)"
+    )
+}
+
+/// Whether a write failed because its call is not new.
+pub(in crate::store) fn is_not_unseen(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message() == NOT_UNSEEN)
+}
+
 /// What the trigger does, in order: calls before what refers to them, and before the changes of them.
 fn statements() -> Vec<String> {
-    let mut statements = vec![insert("calls", "calls", CALLS), insert("call_params", "params", PARAMS)];
-    statements.extend(update());
+    let mut statements = vec![unseen(), insert("calls", "calls", CALLS), insert("call_params", "params", PARAMS)];
     statements.extend([
+        INSERT_CHANGES.to_owned(),
         insert("votes", "votes", VOTES),
         insert("call_answers", "answers", ANSWERS),
         insert("outbox", "notices", NOTICES),
@@ -150,14 +179,17 @@ fn statements() -> Vec<String> {
     statements
 }
 
-/// Makes the view and its trigger for this connection alone; they end with it.
+/// Makes the views and their triggers for this connection alone; they end with it.
 pub(in crate::store) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(VIEW).execute(&mut *connection).await?;
-    let trigger = format!(
-        "CREATE TEMP TRIGGER batch_is_written INSTEAD OF INSERT ON batch BEGIN {}; END",
-        statements().join("; ")
-    );
-    sqlx::query(AssertSqlSafe(trigger)).execute(connection).await.map(drop)
+    for view in [CHANGES_VIEW, VIEW] {
+        sqlx::query(view).execute(&mut *connection).await?;
+    }
+    for (view, statements) in [("batch_changes", update().to_vec()), ("batch", statements())] {
+        let statements = statements.join("; ");
+        let trigger = format!("CREATE TEMP TRIGGER {view}_written INSTEAD OF INSERT ON {view} BEGIN {statements}; END");
+        sqlx::query(AssertSqlSafe(trigger)).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// What a call was when it was read, or as this batch inserts it.
@@ -185,6 +217,7 @@ pub(super) struct Writes {
     answers: Rows,
     notices: Rows,
     entries: Rows,
+    unseen: Option<String>,
     alarms: u64,
 }
 
@@ -262,6 +295,14 @@ impl Writes {
             .display(state_mac);
     }
 
+    /// Nothing is written unless this holds.
+    pub(super) fn unseen(&mut self, unseen: &Unseen, now: Millis) {
+        let Unseen { same_call, agent, limits } = unseen;
+        let hour_ago = now.before(HOUR).0;
+        let (pending, new) = (limits.pending, limits.new_per_hour);
+        self.unseen = Some(format!("[\"{same_call}\",\"{agent}\",{pending},{hour_ago},{new}]"));
+    }
+
     pub(super) fn vote(&mut self, call: CallId, stored: &StoredVote) {
         self.votes
             .row(&mut self.text)
@@ -313,7 +354,7 @@ impl Writes {
         #[cfg(feature = "failpoints")]
         let fault = faults::reached(&sections);
         let query = sqlx::query(INSERT).bind(self.text.into_bytes());
-        let query = sections.into_iter().fold(query, |query, rows| query.bind(rows));
+        let query = sections.into_iter().fold(query, |query, rows| query.bind(rows)).bind(self.unseen);
         #[cfg(feature = "failpoints")]
         let query = query.bind(fault);
         query.execute(connection).await?;

@@ -85,13 +85,14 @@ pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers
   "cancel": { "action": "require_approval", "approval": { "timeout": "1d" } } } }"#;
 
 /// The points at which a write can fail instead.
-pub(super) const CAN_FAIL: [&str; 16] = [
+pub(super) const CAN_FAIL: [&str; 17] = [
     "file.make",
     "file.written",
     "file.named",
     "store.begin",
     "store.read",
     "store.write",
+    "store.write_unseen",
     "store.commit",
     "write.calls",
     "write.params",

@@ -9,8 +9,8 @@ mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use placet::approvals::{
@@ -18,8 +18,8 @@ use placet::approvals::{
 };
 use placet::audit::Entry;
 use placet::call::{
-    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Requirement, ReviewerId, Submission, ToolName,
-    UpstreamName, Verdict,
+    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, Submission,
+    ToolName, UpstreamName, Verdict,
 };
 use placet::clock::{Clock, Entropy};
 use placet::identity::{AddReviewer, Identity, Roles, SessionLimits};
@@ -39,6 +39,10 @@ const WRITERS: usize = 256;
 const OPERATIONS: usize = 4000;
 const ROUNDS: usize = 7;
 const DAY: Duration = Duration::from_secs(86_400);
+/// Who looks at the queue: a reviewer and an auditor.
+const PEOPLE: [&str; 2] = ["mira@example.com", "auditor@example.com"];
+/// How many calls each agent makes, which may not make more.
+const CALLS: usize = 20;
 const PASSWORD: &str = "correct horse battery staple";
 
 fn main() {
@@ -75,16 +79,23 @@ async fn queue() {
     let address = configure(folder.path()).await;
     let process = Process::open(folder.path()).await;
     process.fill(QUEUE, 0, 0).await;
+    let mut tokens = Vec::new();
+    for who in PEOPLE {
+        let who = Email::parse(who).expect("an address");
+        tokens.push(process.identity.api_token_make(who, false, DAY).await.expect("a token").token);
+    }
     process.close().await;
     let (_server, _) = Server::start(folder.path(), address).await;
     println!("\n| pending calls | who | page | p50 ms | p99 ms |\n|---|---|---|---|---|");
-    for who in ["mira@example.com", "auditor@example.com"] {
+    for (who, token) in PEOPLE.into_iter().zip(tokens) {
         let client = signed_in(address, who).await;
         for path in ["/", "/?page=100", "/partials/queue", "/api/v1/calls?state=pending", "/history"] {
             let mut took = Vec::new();
             for round in 0..110 {
                 let begun = Instant::now();
-                let answer = client.get(format!("http://{address}{path}")).send().await.expect("an answer");
+                let request = client.get(format!("http://{address}{path}"));
+                let request = if path.starts_with("/api") { request.bearer_auth(token.reveal()) } else { request };
+                let answer = request.send().await.expect("an answer");
                 assert!(answer.status().is_success(), "{path}: {}", answer.status());
                 answer.bytes().await.expect("a page");
                 // The first ones warm up.
@@ -170,8 +181,9 @@ impl Rules for Allows {
 struct Process {
     tasks: Tasks,
     store: Store,
+    identity: Identity,
     approvals: Approvals,
-    agent: Caller,
+    agents: Mutex<Vec<Caller>>,
     reviewer: ReviewerId,
     next: AtomicUsize,
 }
@@ -183,11 +195,8 @@ impl Process {
         let store = Store::open(&folder, clock.clone(), &tasks).await.expect("a store");
         let seal = Seal::load_or_create(&folder, &entropy).expect("a key");
         let identity = Identity::new(store.clone(), clock, entropy.clone(), SessionLimits { idle: DAY, max: DAY });
-        let owner = Email::parse("owner@example.com").expect("an address");
-        let name = AgentName::new("bench").expect("a name");
-        let agent = identity.agent_add(name.clone(), owner.clone(), vec![]).await.expect("an agent").agent.id;
         let mut reviewers = Vec::new();
-        for (email, auditor) in [("mira@example.com", false), ("auditor@example.com", true)] {
+        for (email, auditor) in PEOPLE.into_iter().zip([false, true]) {
             let add = AddReviewer {
                 email: Email::parse(email).expect("an address"),
                 name: None,
@@ -199,8 +208,8 @@ impl Process {
         }
         let settings = Settings {
             limits: HoldLimits {
-                pending: u32::MAX,
-                new_per_hour: u32::MAX,
+                pending: CALLS as u32,
+                new_per_hour: CALLS as u32,
                 result_ttl: Duration::from_secs(3600),
                 rejection_ttl: Duration::from_secs(600),
             },
@@ -208,15 +217,27 @@ impl Process {
         };
         let approvals =
             Approvals::new(store.clone(), entropy, tasks.clone(), seal, Arc::new(Allows), Arc::new(Allows), settings);
-        let agent = Caller { id: agent, name, owner };
-        let next = AtomicUsize::new(0);
-        Arc::new(Self { tasks, store, approvals, agent, reviewer: reviewers[0], next })
+        let (agents, next) = (Mutex::default(), AtomicUsize::new(0));
+        Arc::new(Self { tasks, store, identity, approvals, agents, reviewer: reviewers[0], next })
+    }
+
+    /// Enough agents for so many calls more.
+    async fn invite(self: &Arc<Self>, calls: usize) {
+        let wanted = (self.next.load(Ordering::Relaxed) + calls).div_ceil(CALLS);
+        let here = self.agents.lock().expect("a list").len();
+        self.each(WRITERS, wanted.saturating_sub(here), |process| async move {
+            let owner = Email::parse("owner@example.com").expect("an address");
+            let name = AgentName::new(&format!("agent-{}", Entropy::System.uuid(Millis(0)))).expect("a name");
+            let id = process.identity.agent_add(name.clone(), owner.clone(), vec![]).await.expect("an agent").agent.id;
+            process.agents.lock().expect("a list").push(Caller { id, name, owner });
+        })
+        .await;
     }
 
     async fn close(self: Arc<Self>) {
-        let Self { tasks, store, approvals, .. } = Arc::into_inner(self).expect("one owner");
+        let Self { tasks, store, identity, approvals, .. } = Arc::into_inner(self).expect("one owner");
         tasks.begin_stop();
-        drop((store, approvals));
+        drop((store, identity, approvals));
         assert!(tasks.ended(Duration::from_secs(60)).await, "the store was not closed");
     }
 
@@ -227,7 +248,7 @@ impl Process {
         let head = r#"{"name":"put_user_policy","arguments":"#;
         let group = GroupName::new("iam").expect("a name");
         let call = NewCall {
-            agent: self.agent.clone(),
+            agent: self.agents.lock().expect("a list")[number / CALLS].clone(),
             upstream: UpstreamName::new("iam").expect("a name"),
             upstream_config: Digest::of(b"config"),
             tool: ToolName::new("put_user_policy").expect("a name"),
@@ -259,12 +280,14 @@ impl Process {
     }
 
     async fn entry(&self) {
-        let entry = Entry::new("call.allowed").agent(&self.agent.name).with("rule", "/tools/list_*");
+        let entry =
+            Entry::new("call.allowed").agent(&AgentName::new("agent-0").expect("a name")).with("rule", "/tools/list_*");
         self.store.append(entry).await.expect("an entry");
     }
 
     /// So many pending calls, rejected calls and further entries, through the writer like any other.
     async fn fill(self: &Arc<Self>, pending: usize, rejected: usize, entries: usize) {
+        self.invite(pending + rejected).await;
         self.each(WRITERS, pending, |process| async move { drop(process.hold().await) }).await;
         let reject = |process: Arc<Self>| async move { process.reject(&process.hold().await).await };
         self.each(WRITERS, rejected, reject).await;
@@ -273,10 +296,11 @@ impl Process {
 
     /// Entries, holds and decisions by so many submitters; how long each kind took.
     async fn round(self: &Arc<Self>, submitters: usize, operations: usize) -> [Duration; 3] {
+        self.invite(operations).await;
         let begun = Instant::now();
         self.each(submitters, operations, |process| async move { process.entry().await }).await;
         let entries = begun.elapsed();
-        let held = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let held = Arc::new(Mutex::new(Vec::new()));
         let begun = Instant::now();
         let keep = Arc::clone(&held);
         self.each(submitters, operations, move |process| {

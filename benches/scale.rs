@@ -227,7 +227,7 @@ impl Process {
         let here = self.agents.lock().expect("a list").len();
         self.each(WRITERS, wanted.saturating_sub(here), |process| async move {
             let owner = Email::parse("owner@example.com").expect("an address");
-            let name = AgentName::new(&format!("agent-{}", Entropy::System.uuid(Millis(0)))).expect("a name");
+            let name = AgentName::new(format!("agent-{}", Entropy::System.uuid(Millis(0)))).expect("a name");
             let id = process.identity.agent_add(name.clone(), owner.clone(), vec![]).await.expect("an agent").agent.id;
             process.agents.lock().expect("a list").push(Caller { id, name, owner });
         })

@@ -46,7 +46,8 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .pragma("trusted_schema", "OFF")
         // What is deleted or moved leaves zeros behind: only so does erasing an argument take its bytes out of the file.
         .pragma("secure_delete", "ON");
-    let mut connection = options.clone().connect().await.map_err(|e| unusable(folder, &e))?;
+    let writer = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", WAL_PAGES);
+    let mut connection = writer.connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
     batch::prepare(&mut connection).await?;
@@ -59,6 +60,13 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .await?;
     Ok(Opened { connection, readers, lock, head, frontier })
 }
+
+/// The writer's page cache, in KiB as SQLite writes it: the upper levels of every index of some millions of calls.
+const WRITER_CACHE: &str = "-65536";
+
+/// After so many pages, 16 MB, SQLite's log is copied into the database. Pages that every write touches are then copied
+/// once for many writes, which is most of what a long history would cost a new call.
+const WAL_PAGES: &str = "4000";
 
 /// Every commit is synced before it is answered.
 fn synchronous() -> SqliteSynchronous {

@@ -58,7 +58,7 @@ pub(super) fn tell(
             if *escalated {
                 About::Escalated { deadline: *expires_at }
             } else {
-                About::Held { deadline: *expires_at, then: then(&call.submission.requirement.on_timeout) }
+                About::Held { deadline: *expires_at, then: then(call) }
             }
         }
         (NoticeKind::Decided, _) => decided(call),
@@ -73,6 +73,7 @@ pub(super) fn tell(
     let submission = &call.submission;
     Some(CallMail {
         id: submission.id,
+        as_of: call.as_of.filter(|_| call.state.is_pending()),
         headline: headline(call),
         critical: submission.requirement.is_critical(),
         agent: submission.agent.name.to_string(),
@@ -85,8 +86,10 @@ pub(super) fn tell(
     })
 }
 
-fn then(on_timeout: &OnTimeout) -> Then {
-    match on_timeout {
+fn then(call: &HeldCall) -> Then {
+    match &call.submission.requirement.on_timeout {
+        // The policy approves nothing that may have run already.
+        OnTimeout::Approve if call.as_of.is_some() => Then::Rejected,
         OnTimeout::Reject => Then::Rejected,
         OnTimeout::Escalate(_) => Then::Escalated,
         OnTimeout::Approve => Then::Approved,

@@ -23,6 +23,8 @@ pub struct CallMail {
     pub id: CallId,
     /// What happened.
     pub about: About,
+    /// For a call of a database that was put back, of when it is known: it may have been decided and run since.
+    pub as_of: Option<Millis>,
     /// What the call would do, in one line; `None` where nothing is known beyond tool and arguments.
     pub headline: Option<Headline>,
     /// Whether the policy declares the call critical.
@@ -223,7 +225,7 @@ impl Item {
             upstream: name(&call.upstream),
             lines: call.arguments.iter().take(most_lines).map(|line| line_of(line)).collect(),
             more: more_lines(call.arguments.len().saturating_sub(most_lines)),
-            news: call.about.news(),
+            news: call.about.news(call.as_of),
             quote: call.about.quote(),
             page: links.call(call.id),
             approve: if open { links.prepared(call.id, Verdict::Approve) } else { String::new() },
@@ -268,7 +270,17 @@ impl About {
     }
 
     /// What happened and what follows, in Placet's words.
-    fn news(&self) -> String {
+    fn news(&self, as_of: Option<Millis>) -> String {
+        let nothing_has_run = as_of.map_or_else(
+            || "Nothing has run.".to_owned(),
+            |at| {
+                format!(
+                    "Placet's database was put back to how it was at {}: this call may have been decided, and have run, since. \
+                     Look at the upstream before you approve it.",
+                    utc(at)
+                )
+            },
+        );
         match self {
             Self::Held { deadline, then } => {
                 let then = match then {
@@ -276,10 +288,10 @@ impl About {
                     Then::Escalated => "then further reviewers are asked",
                     Then::Approved => "then the policy lets it run without you",
                 };
-                format!("Nothing has run. Open until {}, {then}.", utc(*deadline))
+                format!("{nothing_has_run} Open until {}, {then}.", utc(*deadline))
             }
             Self::Escalated { deadline } => format!(
-                "Nobody decided in time, so further reviewers are asked. Nothing has run. Open until {}, then it does not run.",
+                "Nobody decided in time, so further reviewers are asked. {nothing_has_run} Open until {}, then it does not run.",
                 utc(*deadline)
             ),
             Self::Decided { at, outcome, .. } => {

@@ -14,6 +14,7 @@ fn links() -> Links {
 fn held() -> CallMail {
     CallMail {
         id: CallId(Uuid::from_u128(7)),
+        as_of: None,
         about: About::Held { deadline: Millis(1_795_357_031_999), then: Then::Rejected },
         headline: None,
         critical: false,
@@ -126,6 +127,9 @@ fn what_else_happens() {
         let mail = write(&[CallMail { arguments: vec![], ..about(what) }], &links()).unwrap();
         writeln!(out, "Subject: {}\n{}", mail.subject, mail.text.split("----").next().unwrap()).unwrap();
     }
+    let restored = CallMail { as_of: Some(at), arguments: vec![], ..held() };
+    let mail = write(&[restored], &links()).unwrap();
+    write!(out, "From a copy\n{}", mail.text.split("----").next().unwrap()).unwrap();
     insta::assert_snapshot!(out);
 }
 

@@ -22,6 +22,8 @@ pub struct Standing<'a> {
     pub votes: &'a [StoredVote],
     /// The number of the log's entry about the change that led here.
     pub entry: i64,
+    /// For a call of a database that was put back, of when it is known.
+    pub as_of: Option<Millis>,
 }
 
 impl Seal {
@@ -143,6 +145,8 @@ impl Seal {
             | CallState::ToolError { at }
             | CallState::Lapsed { at } => parts.push(number(at.0)),
         }
+        // Nothing where there is nothing: those are the seals of before.
+        parts.extend(standing.as_of.iter().flat_map(|at| [b"as of".to_vec(), number(at.0)]));
         self.mac(parts.iter().map(Vec::as_slice))
     }
 

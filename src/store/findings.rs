@@ -29,14 +29,25 @@ pub struct Unfound {
     pub total: u64,
 }
 
+/// A finding that the log knows nothing of takes no call off anybody's list.
+macro_rules! unfound {
+    () => {
+        "NOT (EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND EXISTS (SELECT 1 FROM entries e \
+         WHERE e.call_id = c.id AND e.kind = 'call.finding'))"
+    };
+}
+
 pub(super) const OLDEST: &str = select_calls!(concat!(
-    "WHERE c.state = 'outcome_unknown' AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND ",
+    "WHERE c.state = 'outcome_unknown' AND ",
+    unfound!(),
+    " AND ",
     visible!("$1"),
     " ORDER BY c.id LIMIT $2"
 ));
 pub(super) const COUNT: &str = concat!(
-    "SELECT count(*) AS count FROM calls c WHERE c.state = 'outcome_unknown' ",
-    "AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.call_id = c.id) AND ",
+    "SELECT count(*) AS count FROM calls c WHERE c.state = 'outcome_unknown' AND ",
+    unfound!(),
+    " AND ",
     visible!("$1")
 );
 

@@ -5,6 +5,7 @@ use sqlx::Row as _;
 
 use super::backup::{CopyMark, consume_mark};
 use super::identity::{Ended, end_everything};
+use super::row::{self, select_calls};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::Millis;
@@ -119,24 +120,25 @@ impl Store {
 /// Pending calls may have been decided, and run, since the copy was made. One that was put back before keeps the older
 /// moment.
 async fn mark_pending(tx: &mut Tx<'_>, as_of: Millis) -> Result<u64, StoreError> {
-    let sql = "UPDATE calls SET as_of = coalesce(as_of, $1) WHERE state = 'pending'
-               RETURNING id, agent_name, upstream, tool, digest, as_of";
-    let rows = sqlx::query(sql).bind(as_of.0).fetch_all(tx.connection()).await?;
+    const PENDING: &str = select_calls!("WHERE c.state = 'pending'");
+    const MARK: &str = "UPDATE calls SET as_of = $2, entry = $3, state_mac = coalesce($4, state_mac) WHERE id = $1";
+    let rows = sqlx::query(PENDING).fetch_all(tx.connection()).await?;
     for row in &rows {
-        let id: String = row.try_get("id")?;
-        let bad = |error: &dyn std::fmt::Display| StoreError::BadRow {
-            table: "calls",
-            row: id.clone(),
-            column: "id",
-            problem: error.to_string(),
-        };
-        let call = id.parse().map_err(|error| bad(&error))?;
-        let digest: String = row.try_get("digest")?;
-        let mut entry = Entry::new("call.restored").call(call).with("digest", digest);
-        entry.agent = row.try_get("agent_name")?;
-        entry.upstream = row.try_get("upstream")?;
-        entry.tool = row.try_get("tool")?;
-        tx.append(entry.with("as_of", Millis(row.try_get("as_of")?).to_string()))?;
+        let mut call = row::held_call(row, &tx.trust())?;
+        let as_of = *call.as_of.get_or_insert(as_of);
+        let (id, submission) = (call.submission.id, &call.submission);
+        let entry = Entry::new("call.restored")
+            .call(id)
+            .agent(&submission.agent.name)
+            .upstream(&submission.upstream)
+            .tool(&submission.tool)
+            .with("digest", call.digest.to_string())
+            .with("as_of", as_of.to_string());
+        call.entry = tx.append_numbered(entry)?;
+        // A row that was forged is not made genuine by this.
+        let mac = call.genuine.then(|| row::state_mac(&tx.trust().seal, &call).to_string());
+        let mark = sqlx::query(MARK).bind(id.to_string()).bind(as_of.0).bind(call.entry).bind(mac);
+        mark.execute(tx.connection()).await?;
     }
     Ok(rows.len() as u64)
 }

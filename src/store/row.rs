@@ -29,7 +29,7 @@ macro_rules! select_calls {
             "EXISTS (SELECT 1 FROM entries e WHERE e.call_id = c.id AND e.seq > c.entry AND e.kind IN (",
             "'call.held', 'call.voted', 'call.approved', 'call.rejected', 'call.escalated', 'call.expired', ",
             "'call.cancelled', 'call.lapsed', 'call.released', 'call.executed', 'call.tool_error', 'call.not_sent', ",
-            "'call.outcome_unknown', 'call.revoked', 'alarm.call_tampered')) AS overtaken, ",
+            "'call.outcome_unknown', 'call.revoked', 'call.restored', 'alarm.call_tampered')) AS overtaken, ",
             "(SELECT json_group_array(json_array(v.reviewer_id, v.email, v.verdict, v.at, v.reason, v.mac) ",
             "ORDER BY v.at, v.rowid) FROM votes v WHERE v.call_id = c.id) AS votes, ",
             "(SELECT json_array(f.ran, f.reviewer_id, f.email, f.at, f.reason, f.mac) FROM findings f ",
@@ -275,6 +275,7 @@ pub(super) fn state_mac(seal: &Seal, call: &HeldCall) -> Digest {
         changed_at: call.changed_at,
         votes: &call.votes,
         entry: call.entry,
+        as_of: call.as_of,
     })
 }
 
@@ -284,7 +285,8 @@ pub(super) async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> 
     const ENTRY: &str = "UPDATE calls AS c SET told_to_return = 0, entry = (SELECT max(e.seq) FROM entries e
         WHERE e.call_id = c.id AND e.kind IN ('call.held', 'call.voted', 'call.approved', 'call.rejected',
             'call.escalated', 'call.expired', 'call.cancelled', 'call.lapsed', 'call.released', 'call.executed',
-            'call.tool_error', 'call.not_sent', 'call.outcome_unknown', 'call.revoked', 'alarm.call_tampered'))";
+            'call.tool_error', 'call.not_sent', 'call.outcome_unknown', 'call.revoked', 'call.restored',
+            'alarm.call_tampered'))";
     const PAGE: &str = select_calls!("WHERE c.id > $1 ORDER BY c.id LIMIT 500");
     sqlx::query(ENTRY).execute(&mut *connection).await?;
     let (trust, mut last, mut count) = (Trust::committed(seal), String::new(), 0);

@@ -97,6 +97,8 @@ async fn a_finding_that_was_not_recorded_here_counts_for_nothing() {
         tamper(&bench, forged).await;
         let again = bench.submit("{}", plain()).await;
         assert_eq!((again.how, again.call.submission.id), (How::Joined, call.submission.id), "{forged}");
+        let waiting = bench.store.unfound(&Sight::All, 9).await.unwrap();
+        assert_eq!(waiting.total, u64::from(forged.starts_with("INSERT")), "{forged}");
         for _ in 0..2 {
             assert!(!bench.approvals.vouches_for(&again.call).await.unwrap());
         }

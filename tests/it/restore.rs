@@ -14,6 +14,7 @@ use placet::notary::LogAtStart;
 use placet::store::{CallFilter, EntryFilter, StoredEntry, Witness};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::support::agent::{Agent, Stream};
@@ -319,6 +320,53 @@ async fn no_deadline_approves_a_call_from_a_copy() {
     assert_eq!(approved.state.name(), "approved", "one that was held since is");
     assert_eq!(bench.sent(), 0);
     assert_eq!(bench.kinds(&before).await, ["call.held", "call.restored", "call.expired"]);
+}
+
+/// That a call comes from a copy is sealed: taken out of the row, or the whole row put back to how it was, the call is
+/// not one that was held here.
+#[tokio::test]
+async fn that_a_call_comes_from_a_copy_cannot_be_taken_back_in_the_database() {
+    let bench = Bench::new().await;
+    let requirement = Requirement { on_timeout: OnTimeout::Approve, ..Requirement::plain(Duration::from_secs(900)) };
+    let mut calls = Vec::new();
+    for n in 0..3 {
+        calls.push(bench.submit(&format!("{{\"n\":{n}}}"), requirement.clone()).await.call);
+    }
+    let file = bench.folder.path().join("placet.db");
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let old: (i64, String) = sqlx::query_as("SELECT entry, state_mac FROM calls WHERE id = $1")
+        .bind(calls[1].submission.id.to_string())
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    // One that was forged before is not made genuine by it.
+    sqlx::query("UPDATE calls SET expires_at = expires_at + 1 WHERE id = $1")
+        .bind(calls[2].submission.id.to_string())
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let (log, as_of) = bench.store.log_end().await.unwrap();
+    let witness = Witness { source: "an anchor".into(), checkpoint: log + 9 };
+    settle(&bench.store, Some(witness), log, as_of).await.unwrap().unwrap();
+    let genuine = async |n: usize| bench.store.call(calls[n].submission.id).await.unwrap().unwrap().genuine;
+    assert!(genuine(0).await && genuine(1).await && !genuine(2).await);
+
+    let edit = "UPDATE calls SET as_of = NULL WHERE id = $1";
+    sqlx::query(edit).bind(calls[0].submission.id.to_string()).execute(&mut database).await.unwrap();
+    let edit = "UPDATE calls SET as_of = NULL, entry = $2, state_mac = $3 WHERE id = $1";
+    let older = sqlx::query(edit).bind(calls[1].submission.id.to_string()).bind(old.0).bind(old.1);
+    older.execute(&mut database).await.unwrap();
+    assert!(!genuine(0).await && !genuine(1).await && !genuine(2).await);
+    bench.clock.advance(Duration::from_secs(901));
+    bench.approvals.expire().await.unwrap();
+    for call in &calls {
+        bench.until(call, "expired").await;
+        let mut kinds = bench.kinds(call).await;
+        // Whoever reads the row first says that it was changed; what ends the call says why.
+        kinds.retain(|kind| kind != "alarm.row_changed");
+        assert_eq!(kinds, ["call.held", "call.restored", "alarm.call_tampered"]);
+    }
+    assert_eq!(bench.sent(), 0);
 }
 
 /// A start that dies in the middle of it leaves the next one to do the rest, from a database that runs nothing.

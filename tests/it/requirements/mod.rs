@@ -144,6 +144,7 @@ const TABLE: &[Row] = &[
         13,
         "at most once, outcome_unknown",
         &[
+            ("tests/it/crash/driver.rs", "what_is_killed_at_any_point_comes_back_whole"),
             ("tests/it/approvals.rs", "a_call_that_was_being_released_at_a_crash_is_unknown_and_never_sent_again"),
             ("tests/it/attack/database.rs", "a_call_that_ran_is_not_made_to_run_again"),
             ("tests/it/attack/upstream.rs", "whatever_it_answers_to_an_approved_call_it_gets_it_once"),
@@ -152,12 +153,19 @@ const TABLE: &[Row] = &[
     (
         14,
         "acknowledged decisions survive power loss",
-        &[("tests/it/attack/disk.rs", "what_is_acknowledged_is_there_and_what_is_refused_is_not")],
+        &[
+            ("tests/it/crash/power.rs", "a_power_cut_takes_nothing_that_was_acknowledged"),
+            ("tests/it/crash/power.rs", "what_is_acknowledged_after_a_failed_sync_survives_a_power_cut"),
+            ("tests/it/crash/power.rs", "without_full_syncs_a_power_cut_takes_what_was_acknowledged"),
+            ("tests/it/crash/sick.rs", "what_was_refused_does_not_come_true_by_a_crash"),
+            ("tests/it/attack/disk.rs", "what_is_acknowledged_is_there_and_what_is_refused_is_not"),
+        ],
     ),
     (
         15,
         "decision, audit, outbox atomic",
         &[
+            ("tests/it/crash/driver.rs", "what_fails_between_any_two_writes_leaves_nothing_behind"),
             ("tests/it/attack/disk.rs", "an_approval_that_cannot_be_logged_is_none"),
             ("tests/it/store_batch.rs", "what_is_answered_is_what_is_stored"),
         ],
@@ -166,6 +174,9 @@ const TABLE: &[Row] = &[
         16,
         "edit, truncation, reorder, rollback detected offline",
         &[
+            ("tests/it/audit/attacks.rs", "the_eight_attacks_on_the_log"),
+            ("tests/it/audit/attacks.rs", "a_changed_row_is_named"),
+            ("tests/it/audit/attacks.rs", "an_entry_of_a_call_that_cannot_have_happened_is_named"),
             ("tests/it/log/start.rs", "a_database_put_back_and_grown_past_its_checkpoint_disagrees"),
             ("tests/it/attack/rows.rs", "a_row_put_back_does_not_revive_the_call"),
         ],
@@ -197,6 +208,7 @@ const TABLE: &[Row] = &[
             ("tests/it/clock.rs", "after_a_jump_forward_and_back_fifteen_minutes_are_fifteen_minutes"),
             ("tests/it/restore.rs", "yesterdays_backup_runs_nothing_and_says_what_it_is"),
             ("tests/it/restore.rs", "no_deadline_approves_a_call_from_a_copy"),
+            ("tests/it/restore.rs", "that_a_call_comes_from_a_copy_cannot_be_taken_back_in_the_database"),
         ],
     ),
     // Bounds and numbers; there is no break-glass to control, which is as off as it can be.

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use placet::failpoint::POINTS;
 
-use super::plan::{CAN_FAIL, Plan, fault, plan};
+use super::plan::{AFTER_A_CRASH, CAN_FAIL, Plan, fault, plan};
 use super::run::{Figures, Outcome, run, trace};
 use super::world::Template;
 
@@ -62,7 +62,7 @@ async fn carry_out(mut plan: Plan, template: Arc<Template>) -> Result<Figures, S
             Outcome::Whole(figures) => return Ok(figures),
             // What is only tidied up after a crash need not be.
             Outcome::NotReached(1)
-                if plan.round > 0 && plan.deaths.len() > 1 && !plan.point.starts_with("recover.") =>
+                if plan.round > 0 && plan.deaths.len() > 1 && !AFTER_A_CRASH.contains(&plan.point) =>
             {
                 plan.deaths.truncate(1);
             }

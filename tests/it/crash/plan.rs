@@ -170,7 +170,7 @@ impl Dice {
 }
 
 /// These are reached only by a start that finds a call being released.
-const AFTER_A_CRASH: [&str; 2] = ["recover.call", "recover.unknown"];
+pub(super) const AFTER_A_CRASH: [&str; 2] = ["recover.call", "recover.unknown"];
 
 /// The plan of a point's round. `often` says how often an undisturbed run reaches a point.
 pub(super) fn plan(point: &'static str, round: u64, often: impl Fn(&str) -> u64) -> Plan {

@@ -96,8 +96,11 @@ impl Sick {
     }
 
     async fn is_not_ready(&self, why: &str) {
-        let (status, text) = self.get("/readyz").await;
-        assert_eq!((status, text), (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}; see the log\n")));
+        let refused = async || {
+            let (status, text) = self.get("/readyz").await;
+            (status == StatusCode::SERVICE_UNAVAILABLE).then_some(text)
+        };
+        assert_eq!(self.until("a refusal", refused).await, format!("not ready: {why}; see the log\n"));
         assert_eq!(self.get("/healthz").await.0, StatusCode::OK, "a restart would mend nothing");
     }
 

@@ -113,7 +113,7 @@ fn judge(scene: &FindingScene<'_>, find: &Find, seal: &Seal, solo: bool) -> Resu
     if call.finding.as_ref().is_some_and(|stored| !forged(stored)) {
         return Err(FindError::FoundAlready);
     }
-    if call.finding.is_some() || !call.genuine || !seal.is_as_held(call) {
+    if call.finding.is_some() || scene.logged || !call.genuine || !seal.is_as_held(call) {
         tracing::error!(call = %call.submission.id, "ALARM: a call of unknown outcome is not the one that was held");
         return Err(FindError::Tampered);
     }

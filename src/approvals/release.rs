@@ -4,6 +4,7 @@
 //! entry, the voters' rights, the agent, the policy. Then the claim is committed, and only then does the first byte
 //! go out. Whatever happens after the claim, the call is never sent a second time.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -109,12 +110,15 @@ impl Approvals {
         let log = self.0.store.entries_of(id).await?;
         let (seal, solo) = (self.0.seal.clone(), self.0.settings.self_approval);
         let rules = std::sync::Arc::clone(&self.0.rules);
+        let again = self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
         failpoint!("release.claim");
         let claimed = self
             .0
             .store
             .change_call(id, None, move |scene| {
-                let allowed = check(scene, &seal, solo, &log)
+                let once = if again { Err(Forbidden::tampered("it was sent already")) } else { Ok(()) };
+                let allowed = once
+                    .and_then(|()| check(scene, &seal, solo, &log))
                     .and_then(|()| rules.still_allow(&scene.call.submission).map_err(Forbidden::changed));
                 Ok::<_, ()>(claim_or_revoke(scene, claim, allowed))
             })
@@ -129,8 +133,19 @@ impl Approvals {
         if !matches!(claimed.state, CallState::Releasing { .. }) {
             return Ok(());
         }
+        self.remember(call);
         let answer = self.0.forward.forward(&claimed.submission).await;
         self.record(id, claim, answer).await
+    }
+
+    /// Keeps in memory that the call was claimed, for as long as its approval could be used.
+    fn remember(&self, approved: &HeldCall) {
+        let now = self.0.store.now();
+        let mut claimed = self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        claimed.retain(|_, until| *until >= now);
+        if let CallState::Approved { usable_until, .. } = approved.state {
+            claimed.insert(approved.submission.id, usable_until);
+        }
     }
 
     /// Records what came back. The call was sent: if this cannot be written now, it is tried again until the process

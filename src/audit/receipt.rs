@@ -125,8 +125,8 @@ pub struct Proof {
     pub checkpoint: Checkpoint,
     /// The keys that signed it.
     pub by: Vec<VerifyingKey>,
-    /// What the call came to, by its entries.
-    pub state: &'static str,
+    /// What the call came to, by its entries; `None` where some of their texts are covered, which proves nothing of it.
+    pub state: Option<&'static str>,
     /// Each entry: number, time and kind.
     pub told: Vec<(u64, String, String)>,
     /// Entries of which only the hash is proved.
@@ -163,7 +163,7 @@ impl Receipt {
     pub fn check(&self, keys: &[VerifyingKey]) -> Result<Proof, BadReceipt> {
         let checkpoint = Checkpoint::open(&self.checkpoint, keys)?;
         let by = note::open(&self.checkpoint, keys).map_err(super::CheckpointError::from)?.by;
-        let mut proof = Proof { checkpoint, by, state: "", told: Vec::new(), covered: Vec::new() };
+        let mut proof = Proof { checkpoint, by, state: None, told: Vec::new(), covered: Vec::new() };
         let mut rows = Vec::new();
         for entry in &self.entries {
             let seq = entry.seq;
@@ -190,12 +190,12 @@ impl Receipt {
             rows.push(row(seq, entry, &said));
         }
         let mut found: Vec<Finding> = Vec::new();
-        proof.state = life_of(&self.call, &rows, &mut found);
+        let state = life_of(&self.call, &rows, &mut found);
+        // What stands in place of a covered text was written by whoever made the receipt.
+        proof.state = Some(state).filter(|_| proof.covered.is_empty());
         match found.into_iter().next() {
             Some(finding) => Err(BadReceipt::Impossible(finding.text)),
-            None if proof.state.is_empty() => {
-                Err(BadReceipt::Impossible("it does not tell that the call was held".into()))
-            }
+            None if state.is_empty() => Err(BadReceipt::Impossible("it does not tell that the call was held".into())),
             None => Ok(proof),
         }
     }
@@ -271,7 +271,7 @@ mod tests {
         let text = serde_json::to_string(&receipt(&RAN, "as agreed")).unwrap();
         let read = Receipt::parse(&text).unwrap();
         let proof = read.check(&read.own_keys().unwrap()).unwrap();
-        assert_eq!((proof.state, proof.told.len(), proof.checkpoint.size), ("executed", 4, 12));
+        assert_eq!((proof.state, proof.told.len(), proof.checkpoint.size), (Some("executed"), 4, 12));
         assert!(proof.covered.is_empty());
         assert!(Receipt::parse(&text.replace("/v1", "/v2")).is_err() && Receipt::parse("{}").is_err());
         assert!(matches!(read.check(&[key(2).verifying_key()]), Err(BadReceipt::Checkpoint(_))));
@@ -282,7 +282,7 @@ mod tests {
         let receipt = receipt(&RAN, "password=hunter2-hunter2");
         assert!(!serde_json::to_string(&receipt).unwrap().contains("hunter2"));
         let proof = receipt.check(&receipt.own_keys().unwrap()).unwrap();
-        assert_eq!((proof.state, proof.covered), ("executed", vec![2, 5, 8, 11]));
+        assert_eq!((proof.state, proof.covered), (None, vec![2, 5, 8, 11]), "nothing is proved by what was covered");
     }
 
     #[test]

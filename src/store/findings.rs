@@ -14,6 +14,8 @@ use crate::call::{CallId, HeldCall, Millis, ReviewerId, StoredFinding};
 pub struct FindingScene<'a> {
     /// The committed call.
     pub call: &'a HeldCall,
+    /// Whether the log tells of a finding about it, whatever its row says.
+    pub logged: bool,
     /// The moment of the write.
     pub now: Millis,
     /// Who says so, if they have an account.
@@ -98,10 +100,12 @@ async fn record<R: Send + 'static>(
 ) -> Result<Option<Result<HeldCall, R>>, StoreError> {
     let Some(call) = load(tx, id).await? else { return Ok(None) };
     let trust = tx.trust();
-    let query = sqlx::query(people::select()).bind(serde_json::to_string(&[by])?);
+    let query = sqlx::query(people::select("WHERE t.id = $1")).bind(by.to_string());
     let row = query.fetch_optional(tx.connection()).await?;
     let person = row.as_ref().map(|row| people::person(row, &trust)).transpose()?;
-    let scene = FindingScene { call: &call, now: tx.now(), person: person.as_ref() };
+    let logged = "SELECT EXISTS (SELECT 1 FROM entries WHERE call_id = $1 AND kind = 'call.finding')";
+    let logged = sqlx::query_scalar(logged).bind(id.to_string()).fetch_one(tx.connection()).await?;
+    let scene = FindingScene { call: &call, logged, now: tx.now(), person: person.as_ref() };
     let (stored, entry) = match judge(&scene) {
         Ok(found) => found,
         Err(declined) => return Ok(Some(Err(declined))),

@@ -26,6 +26,7 @@ mod receipt;
 mod restored;
 mod retention;
 mod row;
+mod schema;
 mod sealed;
 mod snapshot;
 mod time;
@@ -188,6 +189,7 @@ impl Store {
         let tree = Arc::new(tree::Growing::new(opened.frontier));
         let parts = writer::Parts {
             connection: opened.connection,
+            triggers: opened.triggers,
             head: opened.head,
             tree: Arc::clone(&tree),
             seal: seal.clone(),

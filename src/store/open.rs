@@ -10,7 +10,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
 
-use super::{StoreError, batch, log, tree};
+use super::{StoreError, batch, log, schema, tree};
 use crate::audit::{Frontier, Head};
 
 /// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
@@ -22,6 +22,8 @@ const READERS: u32 = 8;
 /// An open database, before its writer runs.
 pub(super) struct Opened {
     pub connection: SqliteConnection,
+    /// Its triggers, all of them ours.
+    pub triggers: String,
     pub readers: SqlitePool,
     /// Held as long as the writer lives.
     pub lock: File,
@@ -50,7 +52,8 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
     let mut connection = writer.connect().await.map_err(|e| unusable(folder, &e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
-    batch::prepare(&mut connection).await?;
+    let triggers = schema::check(&mut connection, folder).await?;
+    batch::prepare(&mut connection, &triggers).await?;
     let head = log::head(&mut connection).await?;
     let frontier = tree::load(&mut connection, u64::try_from(head.seq).unwrap_or(0)).await?;
     let readers = SqlitePoolOptions::new()
@@ -58,7 +61,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         .min_connections(1)
         .connect_with(options.read_only(true).create_if_missing(false))
         .await?;
-    Ok(Opened { connection, readers, lock, head, frontier })
+    Ok(Opened { connection, triggers, readers, lock, head, frontier })
 }
 
 /// The writer's page cache, in KiB as SQLite writes it: the upper levels of every index of some millions of calls.
@@ -199,6 +202,7 @@ fn migrations() -> Vec<Migration> {
         (9, "seals", include_str!("../../migrations/0009_seals.sql")),
         (10, "findings", include_str!("../../migrations/0010_findings.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
+        (12, "holds", include_str!("../../migrations/0012_holds.sql")),
     ];
     files
         .map(|(version, name, sql)| {
@@ -212,7 +216,7 @@ pub(super) fn newest() -> i64 {
     migrations().iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
+pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
     match Migrator::with_migrations(migrations()).run_direct(None, connection, false).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)) => {

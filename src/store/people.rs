@@ -38,9 +38,9 @@ pub enum AgentStands {
     Changed,
 }
 
-/// Everybody who has an account under one of the ids in a JSON list.
-pub(super) fn select() -> sqlx::AssertSqlSafe<String> {
-    REVIEWERS.select("WHERE t.id IN (SELECT value FROM json_each($1))")
+/// Accounts, all that [`person`] reads of them; `which` chooses the rows of `t`.
+pub(super) fn select(which: &str) -> sqlx::AssertSqlSafe<String> {
+    REVIEWERS.select(which)
 }
 
 pub(super) fn person(row: &SqliteRow, trust: &Trust) -> Result<Person, StoreError> {

@@ -254,11 +254,11 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
     Ok(call)
 }
 
-/// As [`held_call`], and while the call is open it is also looked at whether what was held is what stands there: that
-/// reads every byte of it.
+/// As [`held_call`], and until it is erased it is also looked at whether what was held is what stands there: that reads
+/// every byte of it.
 pub(super) fn whole_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, StoreError> {
     let mut call = held_call(row, trust)?;
-    if !call.state.is_terminal() {
+    if call.redacted_at.is_none() {
         let as_held = trust.seal.is_as_held(&call) && call.submission.digest().matches(&call.digest);
         call.genuine = call.genuine && as_held;
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::{Append, Batch, Job, Written, is_not_unseen};
 use super::sealed::Trust;
 use super::tree::Growing;
-use super::{BoxFuture, StoreError, code, time};
+use super::{BoxFuture, StoreError, code, schema, time};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::Millis;
 use crate::clock::{Clock, Kept};
@@ -109,6 +109,8 @@ impl Handle {
 /// What the writer works on.
 pub(super) struct Parts {
     pub connection: SqliteConnection,
+    /// The database's triggers, all of them ours.
+    pub triggers: String,
     pub head: Head,
     pub tree: Arc<Growing>,
     pub seal: Seal,
@@ -118,8 +120,8 @@ pub(super) struct Parts {
 pub(super) fn start(parts: Parts, lock: File, clock: Clock, tasks: &Tasks) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let Parts { connection, head, tree, seal } = parts;
-        let writer = Writer { connection, head, tree, seal, clock, kept: None, sure: true };
+        let Parts { connection, triggers, head, tree, seal } = parts;
+        let writer = Writer { connection, triggers, head, tree, seal, clock, kept: None, sure: true };
         writer.run(items).await;
         // A child process that is being started may hold a copy of the file: closing ours would not end the lock.
         if let Err(error) = lock.unlock() {
@@ -131,6 +133,8 @@ pub(super) fn start(parts: Parts, lock: File, clock: Clock, tasks: &Tasks) -> Ha
 
 struct Writer {
     connection: SqliteConnection,
+    /// The database's triggers, when they were found to be ours.
+    triggers: String,
     head: Head,
     seal: Seal,
     tree: Arc<Growing>,
@@ -312,6 +316,10 @@ impl Writer {
         failpoint!("store.begin" => sqlx::Error);
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
         failpoint!("store.begun");
+        // Nothing changes the schema while this transaction is open.
+        if schema::triggers(&mut self.connection).await? != self.triggers {
+            return Err(sqlx::Error::Protocol(schema::PLANTED.to_owned()));
+        }
         Ok(())
     }
 

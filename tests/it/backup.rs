@@ -141,7 +141,7 @@ async fn what_cannot_be_copied_leaves_nothing_and_changes_nothing() {
     assert_eq!(fs::read(&there).unwrap(), b"mine");
 
     // A copy that the log cannot speak of is none.
-    edit(&bench, "CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END");
+    edit(&bench, "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END");
     let error = store.backup(&folder.path().join("copy.db"), "x".into()).await.unwrap_err();
     assert!(matches!(error, BackupError::Store(StoreError::NotWritten(_))), "{error}");
     assert_eq!(names(folder.path()), files);

@@ -384,7 +384,7 @@ async fn a_start_that_ends_in_the_middle_is_made_good_by_the_next() {
     let db = rusqlite::Connection::open(data.path().join("placet.db")).unwrap();
     // The last write of all does not come through.
     db.execute_batch(
-        "CREATE TRIGGER full BEFORE INSERT ON entries WHEN NEW.kind = 'store.restored'
+        "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries WHEN NEW.kind = 'store.restored'
          BEGIN SELECT RAISE(ABORT, 'full'); END",
     )
     .unwrap();
@@ -395,7 +395,7 @@ async fn a_start_that_ends_in_the_middle_is_made_good_by_the_next() {
     let call = store.call(approved.submission.id).await.unwrap().unwrap();
     assert_eq!(call.state.name(), "revoked");
     assert!(store.copy_mark().await.unwrap().is_some() && store.restoration().await.unwrap().is_none());
-    db.execute_batch("DROP TRIGGER full").unwrap();
+    db.execute_batch("DROP TRIGGER failpoint_full").unwrap();
     let restored = settle(&store, None, log, as_of).await.unwrap().unwrap();
     assert_eq!((restored.done.revoked, restored.done.pending), (0, 1));
     assert_eq!(store.copy_mark().await.unwrap(), None);

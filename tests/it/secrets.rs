@@ -381,7 +381,7 @@ async fn nothing_is_revealed_that_could_not_be_written_down() {
     let call = world.app.pending().await;
     let csrf = world.browser.csrf().await;
     let mut database = database(&world.app).await;
-    let full = "CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END";
+    let full = "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END";
     sqlx::query(full).execute(&mut database).await.unwrap();
     let own = format!("/calls/{}", call.submission.id);
     let page = world.browser.post(&format!("{own}/reveal"), &[("csrf", &csrf)]).await;

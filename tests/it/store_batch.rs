@@ -141,10 +141,10 @@ async fn a_bad_operation_harms_no_other_in_its_batch() {
         let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
         for trigger in [
             format!(
-                "CREATE TRIGGER a BEFORE INSERT ON votes WHEN new.reason = 'bad' BEGIN SELECT RAISE({how}, 'no'); END"
+                "CREATE TRIGGER failpoint_a BEFORE INSERT ON votes WHEN new.reason = 'bad' BEGIN SELECT RAISE({how}, 'no'); END"
             ),
             format!(
-                "CREATE TRIGGER b AFTER INSERT ON calls WHEN new.client = 'bad' BEGIN SELECT RAISE({how}, 'no'); END"
+                "CREATE TRIGGER failpoint_b AFTER INSERT ON calls WHEN new.client = 'bad' BEGIN SELECT RAISE({how}, 'no'); END"
             ),
         ] {
             sqlx::raw_sql(sqlx::AssertSqlSafe(trigger)).execute(&mut connection).await.unwrap();

@@ -105,6 +105,13 @@ pub(super) fn check(which: &Which, args: &Check) -> Result<Exit, Failure> {
              it with --key FILE",
         );
     }
+    if !proof.covered.is_empty() && anchored != Some(Anchored::Other) {
+        complain(
+            "what the call came to is not proved: the texts marked UNPROVED were covered since they hold a secret, and \
+             whoever made this receipt could have written anything there; the log itself tells, where it is kept",
+        );
+        return Ok(Exit::Failed);
+    }
     match anchored {
         Some(Anchored::Other) => {
             complain("this receipt does not hold: a checkpoint of the same size was kept elsewhere, and it is another");
@@ -162,11 +169,15 @@ fn print(as_json: bool, receipt: &Receipt, proof: &Proof, anchored: Option<Ancho
         }));
         return;
     }
-    say(format!("call  {}: {} by its entries", receipt.call, proof.state));
+    match proof.state {
+        Some(state) => say(format!("call  {}: {state} by its entries", receipt.call)),
+        None => say(format!("call  {}: what it came to is not proved", receipt.call)),
+    }
     say(format!("log   {}, {} entries when it was signed", proof.checkpoint.origin, proof.checkpoint.size));
     proof.by.iter().for_each(|key| say(format!("key   {key}")));
     for (seq, at, kind) in &proof.told {
-        let covered = if proof.covered.contains(seq) { "  (its text has a secret, which is left out)" } else { "" };
+        let covered =
+            if proof.covered.contains(seq) { "  UNPROVED: its text has a secret and was left out" } else { "" };
         say(format!("{seq:>9}  {at}  {kind}{covered}"));
     }
     if anchored == Some(Anchored::Same) {

@@ -1,11 +1,12 @@
-//! Reads what a batch needs to know, in at most three statements: what answers for new calls and how many calls their
-//! agents have, every call that is to change, everybody who decides or decided on one.
+//! Reads what a batch needs to know, in at most two hops to SQLite's thread: what answers for new calls and how many
+//! calls their agents have; then every call that is to change, and everybody who decides or decided on one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Column as _, Row as _};
 
 use super::HOUR;
 use crate::call::{AgentId, CallId, Digest, HeldCall, Millis, ReviewerId};
@@ -43,6 +44,18 @@ const CALLS: &str = select_calls!(
     ),
     "LEFT JOIN agents g ON g.id = c.agent_id WHERE c.id IN (SELECT value FROM json_each($1))"
 );
+
+/// The first column of a call's row, and of no person's.
+const FIRST_OF_CALL: &str = "g_id";
+
+/// These calls, then these people and whoever voted on the calls: two statements, handed over together.
+static CALLS_AND_PEOPLE: LazyLock<String> = LazyLock::new(|| {
+    let people = people::select(
+        "WHERE t.id IN (SELECT value FROM json_each($2))
+            OR t.id IN (SELECT v.reviewer_id FROM votes v WHERE v.call_id IN (SELECT value FROM json_each($1)))",
+    );
+    format!("{CALLS}; {}", people.0)
+});
 
 /// What the jobs of a batch want read.
 #[derive(Debug, Default)]
@@ -116,19 +129,15 @@ impl Read {
             read.facts(connection, &mut wanted, now, changes).await?;
         }
         if !wanted.calls.is_empty() {
-            let rows = sqlx::query(CALLS).bind(list(&wanted.calls)).fetch_all(&mut *connection).await?;
-            for row in rows {
-                let Some(id) = key(&row, "id") else { continue };
-                let found = found(&row, trust).map_err(|_| row);
-                if let Ok(found) = &found {
-                    wanted.people.extend(found.call.votes.iter().map(|stored| stored.vote.by));
+            let query = sqlx::query(CALLS_AND_PEOPLE.as_str()).bind(list(&wanted.calls)).bind(list(&wanted.people));
+            for row in query.fetch_all(connection).await? {
+                let of_call = row.columns().first().is_some_and(|column| column.name() == FIRST_OF_CALL);
+                if !of_call {
+                    read.people.extend(key(&row, "id").map(|id| (id, row)));
+                } else if let Some(id) = key(&row, "id") {
+                    read.calls.insert(id, found(&row, trust).map_err(|_| row));
                 }
-                read.calls.insert(id, found);
             }
-        }
-        if !wanted.people.is_empty() {
-            let rows = sqlx::query(people::select()).bind(list(&wanted.people)).fetch_all(connection).await?;
-            read.people = rows.into_iter().filter_map(|row| Some((key(&row, "id")?, row))).collect();
         }
         Ok(read)
     }
@@ -163,7 +172,7 @@ impl Read {
 }
 
 pub(super) fn found(row: &SqliteRow, trust: &Trust) -> Result<Found, StoreError> {
-    Ok(Found { call: row::held_call(row, trust)?, agent: people::agent_stands(AGENT, row, trust)? })
+    Ok(Found { call: row::whole_call(row, trust)?, agent: people::agent_stands(AGENT, row, trust)? })
 }
 
 fn list<T: ToString>(items: &BTreeSet<T>) -> String {

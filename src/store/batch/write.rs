@@ -16,6 +16,7 @@ use crate::audit::{Entry, SealedEntry};
 use crate::call::salted::Salt;
 use crate::call::{Answer, CallId, Digest, HeldCall, Millis, StoredVote};
 use crate::store::row::StateColumns;
+use crate::store::schema::{PLANTED, TRIGGERS};
 use crate::store::{ApprovalProof, StoreError};
 use crate::telemetry;
 
@@ -180,12 +181,15 @@ fn statements() -> Vec<String> {
 }
 
 /// Makes the views and their triggers for this connection alone; they end with it.
-pub(in crate::store) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+/// `triggers` are those of the database itself: with any other nothing is written.
+pub(in crate::store) async fn prepare(connection: &mut SqliteConnection, triggers: &str) -> Result<(), sqlx::Error> {
     for view in [CHANGES_VIEW, VIEW] {
         sqlx::query(view).execute(&mut *connection).await?;
     }
+    let triggers = triggers.replace('\'', "''");
+    let guard = format!("SELECT RAISE(ABORT, '{PLANTED}') WHERE coalesce({TRIGGERS}, '') <> '{triggers}'; ");
     for (view, statements) in [("batch_changes", update().to_vec()), ("batch", statements())] {
-        let statements = statements.join("; ");
+        let statements = format!("{guard}{}", statements.join("; "));
         let trigger = format!("CREATE TEMP TRIGGER {view}_written INSTEAD OF INSERT ON {view} BEGIN {statements}; END");
         sqlx::query(AssertSqlSafe(trigger)).execute(&mut *connection).await?;
     }

@@ -11,13 +11,13 @@ use placet::store::StoreError;
 use super::database::{approve, edit};
 use crate::support::bench::Bench;
 
-const MENDED: &str = "DROP TRIGGER full";
+const MENDED: &str = "DROP TRIGGER failpoint_full";
 
 #[tokio::test]
 async fn an_approval_that_cannot_be_logged_is_none() {
     let bench = Bench::new().await;
     let call = bench.hold("{}").await;
-    edit(&bench, "CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END").await;
+    edit(&bench, "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END").await;
     let refused = approve(&bench, &call, bench.mira).await.unwrap_err();
     assert!(matches!(refused, DecideError::Store(StoreError::NotWritten(_))), "{refused}");
     edit(&bench, MENDED).await;
@@ -31,7 +31,7 @@ async fn an_approval_that_cannot_be_logged_is_none() {
 async fn what_cannot_be_claimed_is_not_sent() {
     let bench = Bench::new().await;
     let call = bench.hold("{}").await;
-    let full = "CREATE TRIGGER full BEFORE INSERT ON entries WHEN new.kind = 'call.released'
+    let full = "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries WHEN new.kind = 'call.released'
         BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
     edit(&bench, full).await;
     approve(&bench, &call, bench.mira).await.unwrap();
@@ -55,8 +55,8 @@ async fn an_outcome_is_recorded_when_the_disk_is_mended() {
         edit(
             &bench,
             match how {
-                "ABORT" => "CREATE TRIGGER full BEFORE INSERT ON call_answers BEGIN SELECT RAISE(ABORT, 'full'); END",
-                _ => "CREATE TRIGGER full BEFORE INSERT ON call_answers BEGIN SELECT RAISE(ROLLBACK, 'full'); END",
+                "ABORT" => "CREATE TRIGGER failpoint_full BEFORE INSERT ON call_answers BEGIN SELECT RAISE(ABORT, 'full'); END",
+                _ => "CREATE TRIGGER failpoint_full BEFORE INSERT ON call_answers BEGIN SELECT RAISE(ROLLBACK, 'full'); END",
             },
         )
         .await;
@@ -81,7 +81,7 @@ async fn an_outcome_is_recorded_when_the_disk_is_mended() {
 #[tokio::test]
 async fn what_is_acknowledged_is_there_and_what_is_refused_is_not() {
     let bench = Bench::new().await;
-    let full = "CREATE TRIGGER full BEFORE INSERT ON calls WHEN new.rule = '/boom'
+    let full = "CREATE TRIGGER failpoint_full BEFORE INSERT ON calls WHEN new.rule = '/boom'
         BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
     edit(&bench, full).await;
     for round in 0..4 {

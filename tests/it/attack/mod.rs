@@ -4,6 +4,7 @@ mod agent;
 mod database;
 mod disk;
 mod people;
+mod planted;
 mod rows;
 mod upstream;
 

@@ -30,15 +30,18 @@ pub(super) async fn columns(bench: &Bench, table: &str) -> String {
 /// Keeps a table's rows as they are.
 pub(super) async fn keep(bench: &Bench, table: &str) {
     let columns = columns(bench, table).await;
-    forge(bench, &format!("CREATE TABLE kept_{table} AS SELECT {columns} FROM {table}; UPDATE meta SET value = value"))
-        .await;
+    forge(
+        bench,
+        &format!("CREATE TABLE failpoint_kept_{table} AS SELECT {columns} FROM {table}; UPDATE meta SET value = value"),
+    )
+    .await;
 }
 
 /// Puts the rows back that were kept.
 pub(super) async fn put_back(bench: &Bench, table: &str) {
     let columns = columns(bench, table).await;
     let sql = format!(
-        "PRAGMA foreign_keys = OFF; DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM kept_{table};
+        "PRAGMA foreign_keys = OFF; DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM failpoint_kept_{table};
          UPDATE meta SET value = value"
     );
     forge(bench, &sql).await;

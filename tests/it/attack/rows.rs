@@ -16,6 +16,7 @@ use crate::support::agent::answer as answer_of;
 use crate::support::bench::Bench;
 use crate::support::gate::Gate;
 use crate::support::pages::Pages;
+use crate::support::triggers;
 
 fn plain() -> Requirement {
     Requirement::plain(Duration::from_secs(900))
@@ -222,11 +223,8 @@ async fn a_row_put_back_does_not_revive_the_call() {
 async fn without_its_entry_in_the_log_nothing_is_done_with_a_call() {
     for stage in [Stage::Pending, Stage::Parked] {
         let (bench, call, _) = at(stage).await;
-        forge(
-            &bench,
-            "DROP TRIGGER entries_are_never_deleted; DELETE FROM entries WHERE seq = (SELECT entry FROM calls)",
-        )
-        .await;
+        let delete = "DELETE FROM entries WHERE seq = (SELECT entry FROM calls);";
+        forge(&bench, &[triggers::AWAY, delete, triggers::back()].concat()).await;
         let refused = approve(&bench, &call, bench.noor).await.unwrap_err();
         assert!(matches!(refused, DecideError::Tampered), "{refused}");
         bench.approvals.returned(call.submission.id).await;

@@ -95,7 +95,7 @@ async fn the_page_offers_it_once_it_is_signed_and_to_nobody_else() {
     let receipt_text = answer.text().await.unwrap();
     let parsed = placet::audit::receipt::Receipt::parse(&receipt_text).unwrap();
     let proof = parsed.check(&parsed.own_keys().unwrap()).unwrap();
-    assert_eq!(proof.state, "rejected");
+    assert_eq!(proof.state, Some("rejected"));
     let nobody = pages.stranger().get(&receipt).await;
     assert!(!nobody.status().is_success(), "{}", nobody.status());
     let missing = mira.get("/calls/00000000-0000-7000-8000-000000000000/receipt").await;

@@ -20,6 +20,7 @@ use placet::store::Store;
 use tempfile::TempDir;
 
 use crate::support::bench::START;
+use crate::support::triggers;
 
 /// A data folder with its log open, as one process has it.
 struct Log {
@@ -110,12 +111,9 @@ fn public(folder: &Path) -> Vec<VerifyingKey> {
 /// Writes to the database of a folder that no process has open, past every trigger.
 fn tamper(folder: &Path, sql: &str) {
     let connection = rusqlite::Connection::open(folder.join("placet.db")).unwrap();
-    connection
-        .execute_batch(
-            "DROP TRIGGER IF EXISTS entries_are_never_changed; DROP TRIGGER IF EXISTS entries_are_never_deleted",
-        )
-        .unwrap();
-    connection.execute_batch(sql).unwrap();
+    for sql in [triggers::AWAY, sql, triggers::back()] {
+        connection.execute_batch(sql).unwrap();
+    }
     connection.close().unwrap();
 }
 

@@ -79,7 +79,9 @@ async fn what_a_refused_batch_would_have_added_is_not_in_the_tree() {
     log.grow(3).await;
     let before = log.store.tree();
     let edit = |sql: &str| rusqlite::Connection::open(log.path("placet.db")).unwrap().execute_batch(sql).unwrap();
-    edit("CREATE TRIGGER full BEFORE INSERT ON entries WHEN new.kind = 'x' BEGIN SELECT RAISE(ROLLBACK, 'full'); END");
+    edit(
+        "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries WHEN new.kind = 'x' BEGIN SELECT RAISE(ROLLBACK, 'full'); END",
+    );
     let mut appends = tokio::task::JoinSet::new();
     for n in 0..40 {
         let store = log.store.clone();
@@ -87,7 +89,7 @@ async fn what_a_refused_batch_would_have_added_is_not_in_the_tree() {
     }
     let kept = appends.join_all().await.into_iter().filter(|kept| *kept).count() as u64;
     assert!(kept < 40);
-    edit("DROP TRIGGER full");
+    edit("DROP TRIGGER failpoint_full");
     assert_eq!(log.store.tree().size(), before.size() + kept);
     log.grow(1).await;
     let signed = log.sign().await;

@@ -212,7 +212,7 @@ impl Gate {
         let file = self.store.folder().join("placet.db");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
         let mut database = sqlx::sqlite::SqliteConnection::connect_with(&options).await.unwrap();
-        let trigger = "CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END";
+        let trigger = "CREATE TRIGGER failpoint_full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END";
         sqlx::query(trigger).execute(&mut database).await.unwrap();
     }
 }

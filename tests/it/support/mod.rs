@@ -10,4 +10,5 @@ pub(crate) mod disk;
 pub(crate) mod gate;
 pub(crate) mod pages;
 pub(crate) mod smtp;
+pub(crate) mod triggers;
 pub(crate) mod upstream;

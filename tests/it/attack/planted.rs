@@ -1,0 +1,114 @@
+//! Somebody can write to the database file and changes what it does itself, or the columns by which entries are found.
+
+use std::time::Duration;
+
+use placet::approvals::{Channel, Find, FindError, ForwardError, How};
+use placet::call::{Requirement, Verdict};
+use placet::clock::Clock;
+use placet::lifecycle::Tasks;
+use placet::store::Store;
+
+use super::database::{alarmed, approve};
+use super::edit_any;
+use super::people::{forge, keep, put_back};
+use crate::support::bench::Bench;
+use crate::support::triggers;
+
+fn plain() -> Requirement {
+    Requirement::plain(Duration::from_secs(900))
+}
+
+/// A trigger runs inside Placet's own writes, before what they wrote is sealed.
+#[tokio::test]
+async fn with_a_planted_trigger_nothing_is_written_and_nothing_opens() {
+    for trigger in [
+        "CREATE TRIGGER planted AFTER INSERT ON reviewers BEGIN UPDATE reviewers SET is_administrator = 1; END",
+        "CREATE TRIGGER planted BEFORE INSERT ON entries BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE TRIGGER planted AFTER UPDATE ON calls BEGIN UPDATE calls SET state = 'approved'; END",
+        "DROP TRIGGER entries_are_never_changed",
+    ] {
+        let bench = Bench::new().await;
+        let call = bench.hold("{}").await;
+        edit_any(&bench, trigger).await;
+        let held = bench.approvals.submit(bench.call("{\"n\":2}", plain())).await;
+        assert!(held.unwrap_err().to_string().contains("did not take the write"), "{trigger}");
+        assert!(approve(&bench, &call, bench.mira).await.is_err(), "{trigger}");
+        assert!(bench.store.reviewer_disable("noor@example.com".parse().unwrap()).await.is_err(), "{trigger}");
+        assert!(bench.store.check_writable().await.is_err(), "{trigger}: readiness says so");
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("placet.db");
+        edit_any(&bench, &format!("VACUUM INTO '{}'", copy.display())).await;
+        let refused = Store::open(folder.path(), Clock::system(), &Tasks::default()).await.unwrap_err().to_string();
+        let name = if trigger.starts_with("DROP") { "entries_are_never_changed" } else { "planted" };
+        assert!(refused.contains(&format!("trigger {name:?}")) && refused.contains("audit verify"), "{refused}");
+    }
+}
+
+/// Entries are found by a column, which is no part of what was hashed.
+#[tokio::test]
+async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
+    let tables = ["calls", "votes", "call_answers"];
+    for table in tables {
+        keep(&bench, table).await;
+    }
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "executed").await;
+    let hide = "UPDATE entries SET call_id = NULL WHERE kind IN ('call.released', 'call.executed');";
+    forge(&bench, &[triggers::AWAY, hide, triggers::back()].concat()).await;
+    for table in tables {
+        put_back(&bench, table).await;
+    }
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "revoked").await;
+    assert_eq!(bench.sent(), 1);
+    assert!(alarmed(&bench, &call).await);
+}
+
+/// Which call is "the same" decides whose result an agent is given.
+#[tokio::test]
+async fn no_agent_is_given_the_result_of_another_call() {
+    let bench = Bench::new().await;
+    let ran = bench.hold("{\"n\":1}").await;
+    bench.approvals.decide(bench.decision(&ran, bench.mira, Verdict::Approve)).await.unwrap();
+    bench.approvals.returned(ran.submission.id).await;
+    bench.until(&ran, "executed").await;
+    let other = bench.submit("{\"n\":2}", plain()).await.call;
+    bench.approvals.cancel(other.submission.id, bench.agent.id).await.unwrap();
+    let (from, to) = (other.submission.same_call, ran.submission.id);
+    forge(&bench, &format!("UPDATE calls SET same_call = CASE id WHEN '{to}' THEN '{from}' ELSE id END")).await;
+    let again = bench.submit("{\"n\":2}", plain()).await;
+    assert_eq!(again.how, How::New);
+    assert!(alarmed(&bench, &ran).await);
+}
+
+/// What is shown of a call that ended is what ran.
+#[tokio::test]
+async fn an_ended_call_with_other_arguments_is_not_genuine() {
+    let bench = Bench::new().await;
+    let ran = bench.hold("{\"user\":\"alice\"}").await;
+    bench.approvals.decide(bench.decision(&ran, bench.mira, Verdict::Approve)).await.unwrap();
+    bench.approvals.returned(ran.submission.id).await;
+    bench.until(&ran, "executed").await;
+    assert!(bench.store.call(ran.submission.id).await.unwrap().unwrap().genuine);
+    forge(&bench, "UPDATE call_params SET params = replace(params, 'alice', 'clara')").await;
+    assert!(!bench.store.call(ran.submission.id).await.unwrap().unwrap().genuine);
+}
+
+#[tokio::test]
+async fn a_finding_that_was_deleted_is_not_made_anew() {
+    let bench = Bench::new().await;
+    *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection broke".into()));
+    let call = bench.hold("{}").await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "outcome_unknown").await;
+    let find =
+        |ran| Find { call: call.submission.id, ran, reason: "I looked".into(), by: bench.mira, channel: Channel::Page };
+    bench.approvals.find(find(true)).await.unwrap();
+    forge(&bench, "DELETE FROM findings").await;
+    let refused = bench.approvals.find(find(false)).await.unwrap_err();
+    assert!(matches!(refused, FindError::Tampered), "{refused}");
+}

@@ -29,30 +29,27 @@ pub async fn settle(
     for call in store.unfinished().await? {
         let why = why.clone();
         let changed = store.change_call(call.submission.id, None, move |scene| given_up(scene, &why)).await?;
-        match changed.map(|call| call.state) {
-            Ok(CallState::Revoked { .. }) => done.revoked += 1,
-            Ok(CallState::OutcomeUnknown { .. }) => done.unknown += 1,
-            // Nothing else changes calls yet.
-            Ok(_) | Err(_) => {}
-        }
+        // Nothing else changes calls yet, so that only those are left as they are that are pending.
+        done.unknown += u64::from(changed.is_ok_and(|call| matches!(call.state, CallState::OutcomeUnknown { .. })));
     }
     store.put_back(PutBack { copy, witness, as_of, log }, done).await.map(Some)
 }
 
 fn given_up(scene: &Scene<'_>, why: &str) -> Result<CallChange, ()> {
     let (call, at) = (scene.call, scene.now);
-    let (event, kind, notice, why) = match call.state {
+    let (event, why) = match call.state {
         CallState::Approved { .. } => {
-            let why = format!("{why}: it needs a new approval");
-            (Event::Revoke { at, why: why.clone() }, "call.revoked", "call.decided", why)
+            let why = format!("{why}: it was approved, and may have run");
+            (Event::LoseTrack { at, why: why.clone() }, why)
         }
         CallState::Releasing { claim, .. } => {
             let why = format!("{why}: the call was being sent then");
             let outcome = Outcome::Unknown(why.clone());
-            (Event::Finish { claim, at, outcome }, "call.outcome_unknown", "call.outcome_unknown", why)
+            (Event::Finish { claim, at, outcome }, why)
         }
         _ => return Err(()),
     };
-    let entry = entry_of(call, kind).with("why", why);
-    Ok(CallChange { event, entry, vote: None, approval: None, answer: None, notice: Some(notice) })
+    let entry = entry_of(call, "call.outcome_unknown").with("why", why).with("restored", true);
+    let notice = Some("call.outcome_unknown");
+    Ok(CallChange { event, entry, vote: None, approval: None, answer: None, notice })
 }

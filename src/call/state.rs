@@ -154,6 +154,13 @@ pub enum Event {
         /// Now.
         at: Millis,
     },
+    /// The database was put back to before the approved call's end: it may have run since.
+    LoseTrack {
+        /// Now.
+        at: Millis,
+        /// What happened.
+        why: String,
+    },
     /// The approval must not be used.
     Revoke {
         /// Now.
@@ -249,6 +256,7 @@ impl CallState {
                     Err(InvalidTransition::TooEarly)
                 }
             }
+            (Self::Approved { .. }, Event::LoseTrack { at, why }) => Ok(Self::OutcomeUnknown { at, why }),
             (Self::Approved { .. }, Event::Revoke { at, why }) => Ok(Self::Revoked { at, why }),
             (Self::Releasing { claim: ours, .. }, Event::Finish { claim, at, outcome }) => {
                 if claim != ours {
@@ -301,9 +309,11 @@ fn pending(
             over(at).map(|at| CallState::Approved { by: Approver::Policy, at, usable_until })
         }
         Event::Cancel { at } => Ok(CallState::Cancelled { at }),
-        Event::Claim { .. } | Event::Finish { .. } | Event::Lapse { .. } | Event::Revoke { .. } => {
-            Err(InvalidTransition::NotFrom("pending"))
-        }
+        Event::Claim { .. }
+        | Event::Finish { .. }
+        | Event::Lapse { .. }
+        | Event::LoseTrack { .. }
+        | Event::Revoke { .. } => Err(InvalidTransition::NotFrom("pending")),
     }
 }
 

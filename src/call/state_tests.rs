@@ -35,6 +35,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (claim.clone(), at.clone()).prop_map(|(claim, at)| Event::Claim { claim, at }),
         2 => (claim, at.clone(), outcome).prop_map(|(claim, at, outcome)| Event::Finish { claim, at, outcome }),
         1 => at.clone().prop_map(|at| Event::Lapse { at }),
+        1 => at.clone().prop_map(|at| Event::LoseTrack { at, why: "the database was put back".into() }),
         1 => at.prop_map(|at| Event::Revoke { at, why: "the policy denies it now".into() }),
     ]
 }
@@ -43,7 +44,7 @@ fn legal(from: &str, to: &str) -> bool {
     matches!(
         (from, to),
         ("pending", "pending" | "approved" | "rejected" | "expired" | "cancelled")
-            | ("approved", "releasing" | "lapsed" | "revoked")
+            | ("approved", "releasing" | "lapsed" | "revoked" | "outcome_unknown")
             | ("releasing", "executed" | "tool_error" | "outcome_unknown")
     )
 }

@@ -75,7 +75,6 @@ impl Review {
             restored: restored.map(|restored| RestoredFacts {
                 at: self.time(restored.at),
                 as_of: self.time(restored.found.as_of),
-                revoked: restored.done.revoked,
                 unknown: restored.done.unknown,
                 pending: restored.done.pending,
             }),

@@ -169,10 +169,9 @@ pub fn log_alarm(kind: &str, detail: &Value) -> String {
 
 fn put_back(detail: &Value) -> String {
     format!(
-        "The database was put back to how it was at {}: {} approvals were withdrawn, the outcome of {} calls is unknown, \
-         {} calls wait for a decision; sessions, links and API tokens were ended",
+        "The database was put back to how it was at {}: the outcome of {} calls is unknown, {} \
+         calls wait for a decision; sessions, links and API tokens were ended",
         detail["as_of"].as_str().unwrap_or("an unknown moment"),
-        detail["revoked"],
         detail["outcome_unknown"],
         detail["pending"]
     )

@@ -38,9 +38,7 @@ pub struct Witness {
 /// What was done about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aftermath {
-    /// Approvals that were withdrawn.
-    pub revoked: u64,
-    /// Calls that were being released then.
+    /// Calls that were approved, or being released, then.
     pub unknown: u64,
     /// Calls that still wait for a decision.
     pub pending: u64,
@@ -153,7 +151,6 @@ fn entry(restoration: &Restoration) -> Entry {
         entry = entry.with("source", witness.source.as_str()).with("checkpoint", witness.checkpoint);
     }
     entry
-        .with("revoked", done.revoked)
         .with("outcome_unknown", done.unknown)
         .with("pending", done.pending)
         .with("sessions", done.sessions)
@@ -180,11 +177,11 @@ impl std::fmt::Display for Restoration {
         }
         write!(
             f,
-            ". What happened since is not known. Approvals withdrawn: {}; calls whose outcome is now unknown: {}; calls \
+            ". What happened since is not known. Calls that were approved then, so that their outcome is unknown: {}; calls \
              that wait for a decision, and may have been decided and run since: {}. Ended: {} sessions, {} sign-in \
              links, {} API tokens. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
              revoked since (`placet agent list`, `placet reviewer list`)",
-            done.revoked, done.unknown, done.pending, done.sessions, done.links, done.tokens
+            done.unknown, done.pending, done.sessions, done.links, done.tokens
         )
     }
 }

@@ -60,8 +60,16 @@ impl Client {
     }
 
     async fn approve(&self, call: &HeldCall) {
-        let body = json!({"verdict": "approve", "digest": call.digest});
-        let url = format!("{}/api/v1/calls/{}/decision", self.url, call.submission.id);
+        self.post(call.submission.id, "decision", json!({"verdict": "approve", "digest": call.digest})).await;
+    }
+
+    /// Says that a call of unknown outcome did not run.
+    async fn did_not_run(&self, call: CallId) {
+        self.post(call, "finding", json!({"ran": false, "reason": "the policy is not there"})).await;
+    }
+
+    async fn post(&self, call: CallId, what: &str, body: Value) {
+        let url = format!("{}/api/v1/calls/{call}/{what}", self.url);
         let response = self
             .http
             .post(url)
@@ -183,18 +191,20 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     let witness = Witness { source: "audit.checkpoint".into(), checkpoint: signed.size };
     assert_eq!(restored.found.witness, Some(witness));
     let done = restored.done;
-    assert_eq!((done.revoked, done.unknown, done.pending, done.sessions, done.tokens), (1, 1, 1, 1, 1));
+    assert_eq!((done.unknown, done.pending, done.sessions, done.tokens), (2, 1, 1, 1));
     let words = restored.to_string();
     for part in ["this database is a backup of 2026-11-22T14:02:11.000Z", "audit.checkpoint was signed over"] {
         assert!(words.contains(part), "{words}");
     }
     assert!(matches!(app.app.log_at_start, LogAtStart::Behind { .. }));
-    for (kind, count) in [("store.restored", 1), ("alarm.log_behind", 1), ("call.restored", 1), ("call.revoked", 1)] {
+    for (kind, count) in
+        [("store.restored", 1), ("alarm.log_behind", 1), ("call.restored", 1), ("call.outcome_unknown", 2)]
+    {
         assert_eq!(entries(&app, kind).await.len(), count, "{kind}");
     }
     let state = async |id| app.app.store.call(id).await.unwrap().map(|call| call.state);
     let (parked, sent, waits) = (parked.submission.id, sent.submission.id, waits.submission.id);
-    assert!(matches!(state(parked).await, Some(CallState::Revoked { .. })));
+    assert!(matches!(state(parked).await, Some(CallState::OutcomeUnknown { .. })));
     assert!(matches!(state(sent).await, Some(CallState::OutcomeUnknown { .. })));
     assert!(matches!(state(waits).await, Some(CallState::Pending { .. })));
     assert_eq!(state(later.submission.id).await, None);
@@ -204,8 +214,14 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     assert_eq!(mira.api(&app, waits).await.0, StatusCode::UNAUTHORIZED);
     let mira = Client::new(&app).await;
 
-    // The agent comes back with each of them: held anew, unknown, or joined; never run.
+    // The agent comes back with each of them: unknown, held anew, or joined; never run. What was approved then may have
+    // run since, so it is held anew only when somebody found that it has not.
     let bot = agent(&app, &token).await;
+    let unknown = bot.result("put_user_policy", named("parked")).await;
+    assert_eq!(unknown["result"]["_meta"]["placet/call"]["state"], "outcome_unknown", "{unknown}");
+    let (_, page) = mira.page(&app, &format!("/calls/{parked}")).await;
+    assert!(page.contains("Nobody knows whether this ran") && page.contains("it was approved, and may have run"));
+    mira.did_not_run(parked).await;
     let (_parked, anew) = ask(&app, &bot, "parked").await;
     assert_ne!(anew.submission.id, parked);
     let (_later, anew_later) = ask(&app, &bot, "later").await;
@@ -238,7 +254,10 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     let app = app.restart().await;
     assert_eq!(app.app.restored, None);
     assert!(matches!(app.app.log_at_start, LogAtStart::Continues { .. }));
-    assert_eq!((entries(&app, "store.restored").await.len(), entries(&app, "call.revoked").await.len()), (1, 1));
+    assert_eq!(
+        (entries(&app, "store.restored").await.len(), entries(&app, "call.outcome_unknown").await.len()),
+        (1, 2)
+    );
     assert_eq!(mira.page(&app, "/").await.0, StatusCode::OK, "who signed in since stays signed in");
     assert_eq!(app.app.store.copy_mark().await.unwrap(), None);
 }
@@ -288,9 +307,12 @@ async fn a_folder_put_back_whole_is_found_out_by_an_anchor() {
     let LogAtStart::Behind { source, .. } = &app.app.log_at_start else { panic!("{:?}", app.app.log_at_start) };
     assert!(source.starts_with("the anchor "), "{source}");
     let restored = app.app.restored.clone().unwrap();
-    assert_eq!((restored.found.copy, restored.done.revoked), (None, 1));
+    assert_eq!((restored.found.copy, restored.done.unknown), (None, 1));
     assert!(restored.found.as_of < end, "as of the last entry, not of the start");
     let bot = agent(&app, &token).await;
+    let unknown = bot.result("put_user_policy", named("parked")).await;
+    assert_eq!(unknown["result"]["_meta"]["placet/call"]["state"], "outcome_unknown", "{unknown}");
+    Client::new(&app).await.did_not_run(parked.submission.id).await;
     let (_stream, anew) = ask(&app, &bot, "parked").await;
     assert_ne!(anew.submission.id, parked.submission.id);
     assert_eq!(upstream.calls("put_user_policy").len(), 1);
@@ -393,11 +415,11 @@ async fn a_start_that_ends_in_the_middle_is_made_good_by_the_next() {
     let (log, as_of) = store.log_end().await.unwrap();
     settle(&store, None, log, as_of).await.unwrap_err();
     let call = store.call(approved.submission.id).await.unwrap().unwrap();
-    assert_eq!(call.state.name(), "revoked");
+    assert_eq!(call.state.name(), "outcome_unknown");
     assert!(store.copy_mark().await.unwrap().is_some() && store.restoration().await.unwrap().is_none());
     db.execute_batch("DROP TRIGGER failpoint_full").unwrap();
     let restored = settle(&store, None, log, as_of).await.unwrap().unwrap();
-    assert_eq!((restored.done.revoked, restored.done.pending), (0, 1));
+    assert_eq!((restored.done.unknown, restored.done.pending), (0, 1));
     assert_eq!(store.copy_mark().await.unwrap(), None);
     assert_eq!(store.restoration().await.unwrap(), Some(restored));
     assert_eq!(settle(&store, None, log, as_of).await.unwrap(), None);

@@ -137,7 +137,11 @@ impl Life {
             "call.executed" => self.outcome("executed", row, said)?,
             "call.tool_error" | "call.not_sent" => self.outcome("tool_error", row, said)?,
             "call.outcome_unknown" => {
-                self.outcome("outcome_unknown", row, said)?;
+                if self.state == "approved" && said.detail.get("restored") == Some(&true.into()) {
+                    self.go(&["approved"], "outcome_unknown", at, "")?;
+                } else {
+                    self.outcome("outcome_unknown", row, said)?;
+                }
                 self.ended_why = owned("why");
             }
             "call.lapsed" => self.go(&["approved"], "lapsed", at, "a lapse of a call that is not approved")?,

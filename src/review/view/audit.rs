@@ -50,8 +50,6 @@ pub struct RestoredFacts {
     pub at: Time,
     /// The moment of the copy.
     pub as_of: Time,
-    /// Approvals that were withdrawn.
-    pub revoked: u64,
     /// Calls whose outcome is unknown for it.
     pub unknown: u64,
     /// Calls that still waited for a decision.

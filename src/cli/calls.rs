@@ -146,6 +146,9 @@ async fn list(api: &Api, state: &str, json: bool) -> Result<(), Failure> {
     for call in &calls {
         let last = match call["state"].as_str() {
             Some("outcome_unknown") => found(call).to_owned(),
+            Some("pending") if call["restored_as_of"].is_string() => {
+                format!("until {}  FROM A COPY: it may have run since", text(call, "expires_at"))
+            }
             _ => format!("until {}", text(call, "expires_at")),
         };
         say(format!(
@@ -163,6 +166,9 @@ async fn list(api: &Api, state: &str, json: bool) -> Result<(), Failure> {
 async fn decide(api: &Api, id: &str, verdict: &str, reason: &str, json: bool) -> Result<(), Failure> {
     let path = path(id)?;
     let call = api.get(&path).await?;
+    if verdict == "approve" {
+        warn_of_copy(&call);
+    }
     let body = json!({"verdict": verdict, "digest": call["digest"], "reason": reason});
     let call = api.post(&format!("{path}/decision"), &body).await?;
     if json {
@@ -184,6 +190,7 @@ fn show(call: &Value) {
     if let Some(masked @ 1..) = call["masked"].as_u64() {
         complain(format!("{masked} masked; `placet calls show ID --reveal` shows them, and the log says who looked"));
     }
+    warn_of_copy(call);
     if call["state"] == "outcome_unknown" {
         let (finding, why) = (&call["finding"], &call["outcome"]);
         say(format!("why         {}", text(why, "why")));
@@ -202,6 +209,16 @@ fn show(call: &Value) {
             text(decision, "by"),
             text(decision, "at"),
             text(decision, "reason")
+        ));
+    }
+}
+
+/// A call of a database that was put back may have been decided and run since.
+fn warn_of_copy(call: &Value) {
+    if let Some(at) = call["restored_as_of"].as_str().filter(|_| call["state"] == "pending") {
+        complain(format!(
+            "this call comes from a copy of {at}: it may have been decided, and have run, since; look at the upstream \
+             before you approve it"
         ));
     }
 }

@@ -55,6 +55,19 @@ impl Snapshot {
 async fn receipt(connection: &mut SqliteConnection, folder: &Path, call: CallId) -> Result<Receipted, StoreError> {
     let rows = snapshot::entries_of(connection, call).await?;
     let Some(last) = rows.last().map(|row| row.seq) else { return Ok(Receipted::NoSuchCall) };
+    // Entries are found by a column beside them; the call's row says which one must be among them.
+    let stands: Option<i64> = sqlx::query_scalar("SELECT entry FROM calls WHERE id = $1")
+        .bind(call.to_string())
+        .fetch_optional(&mut *connection)
+        .await?
+        .flatten();
+    if let Some(entry) = stands.filter(|entry| !rows.iter().any(|row| row.seq == *entry)) {
+        let entry = u64::try_from(entry).unwrap_or(0);
+        return Ok(Receipted::Broken(BadReceipt::Misplaced(
+            entry,
+            "is about this call by its row, and not found with it",
+        )));
+    }
     // One that is also kept elsewhere proves most; otherwise the latest.
     let sql = "SELECT size, note FROM checkpoints WHERE size >= $1
                ORDER BY size IN (SELECT size FROM anchors WHERE size IS NOT NULL) DESC, size DESC, number DESC LIMIT 1";

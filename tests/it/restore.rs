@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use crate::support::agent::{Agent, Stream};
 use crate::support::app::{PASSWORD, START, Setup, TestApp};
 use crate::support::bench::Bench;
+use crate::support::command::placet;
 use crate::support::upstream::{Upstream, json_answer};
 
 /// Days pass, and everything still has its time.
@@ -423,4 +424,7 @@ async fn a_start_that_ends_in_the_middle_is_made_good_by_the_next() {
     assert_eq!(store.copy_mark().await.unwrap(), None);
     assert_eq!(store.restoration().await.unwrap(), Some(restored));
     assert_eq!(settle(&store, None, log, as_of).await.unwrap(), None);
+    // What was done about it is what calls can come to.
+    let verified = placet(&["audit", "verify", "--data-dir", data.path().to_str().unwrap()]).await;
+    assert!(verified.code != 1 && !verified.out.contains("TAMPERED"), "{}{}", verified.out, verified.err);
 }

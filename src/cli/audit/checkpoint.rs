@@ -11,7 +11,8 @@ use crate::audit::note::VerifyingKey;
 use crate::config::Config;
 use crate::control::{Command, Reply};
 
-/// Prints a fresh note over the whole log; where the log cannot be written to, the one that was published last.
+/// Prints a fresh note over the whole log; where the log cannot be written to, the one that was published last, and the
+/// exit code says that nothing was signed.
 pub fn run(config: &Config) -> Exit {
     if let Err(exit) = has_log(config) {
         return exit;
@@ -28,8 +29,9 @@ pub fn run(config: &Config) -> Exit {
     complain(why);
     match published(config) {
         Ok(note) => {
-            complain("this is the note that was published last; later entries are not under it");
-            print(&note)
+            complain("nothing was signed: this is the note that was published last; later entries are not under it");
+            print(&note);
+            Exit::Failed
         }
         Err(why) => {
             complain(why);

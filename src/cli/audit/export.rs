@@ -265,9 +265,12 @@ fn states(text: &str) -> Result<States, String> {
     if !states.is_empty() {
         return Ok(States(states));
     }
-    let mut words: Vec<_> = STATES.iter().flat_map(|(state, disposition)| [*state, *disposition]).collect();
-    words.retain(|word| !word.is_empty());
-    words.dedup();
+    let mut words: Vec<_> = STATES.iter().map(|(state, _)| *state).collect();
+    for (_, disposition) in STATES {
+        if !disposition.is_empty() && !words.contains(disposition) {
+            words.push(disposition);
+        }
+    }
     Err(format!("it is one of {}", words.join(", ")))
 }
 

@@ -6,7 +6,7 @@ use placet::approvals::{Channel, Find, FindError, ForwardError, How};
 use placet::call::{Requirement, Verdict};
 use placet::clock::Clock;
 use placet::lifecycle::Tasks;
-use placet::store::Store;
+use placet::store::{Receipted, Store};
 
 use super::database::{alarmed, approve};
 use super::edit_any;
@@ -111,4 +111,16 @@ async fn a_finding_that_was_deleted_is_not_made_anew() {
     forge(&bench, "DELETE FROM findings").await;
     let refused = bench.approvals.find(find(false)).await.unwrap_err();
     assert!(matches!(refused, FindError::Tampered), "{refused}");
+}
+
+/// A receipt without the entry that its row stands on would tell of another end.
+#[tokio::test]
+async fn no_receipt_leaves_out_the_entry_that_the_row_names() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Reject)).await.unwrap();
+    let hide = "UPDATE entries SET call_id = NULL WHERE kind = 'call.rejected';";
+    forge(&bench, &[triggers::AWAY, hide, triggers::back()].concat()).await;
+    let receipt = bench.store.receipt(call.submission.id).await.unwrap();
+    assert!(matches!(receipt, Receipted::Broken(_)), "{receipt:?}");
 }

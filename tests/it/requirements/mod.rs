@@ -147,6 +147,7 @@ const TABLE: &[Row] = &[
             ("tests/it/crash/driver.rs", "what_is_killed_at_any_point_comes_back_whole"),
             ("tests/it/approvals.rs", "a_call_that_was_being_released_at_a_crash_is_unknown_and_never_sent_again"),
             ("tests/it/attack/database.rs", "a_call_that_ran_is_not_made_to_run_again"),
+            ("tests/it/attack/planted.rs", "a_call_whose_run_is_hidden_from_its_row_does_not_run_again"),
             ("tests/it/attack/upstream.rs", "whatever_it_answers_to_an_approved_call_it_gets_it_once"),
         ],
     ),

@@ -44,6 +44,16 @@ async fn with_a_planted_trigger_nothing_is_written_and_nothing_opens() {
     }
 }
 
+/// What an operator may well have done to a database is no tampering.
+#[tokio::test]
+async fn an_analysed_database_opens_and_is_written() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    edit_any(&bench, "ANALYZE").await;
+    let bench = bench.restart().await;
+    approve(&bench, &call, bench.mira).await.unwrap();
+}
+
 /// Entries are found by a column, which is no part of what was hashed.
 #[tokio::test]
 async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {

@@ -88,6 +88,11 @@ mod armed {
         // Claim, forward, record.
         "release.claim",
         "release.claimed",
+        "release.list",
+        "spent.write",
+        "spent.written",
+        "spent.synced",
+        "release.listed",
         "forward.session",
         "forward.send",
         "forward.answered",

@@ -41,7 +41,8 @@ pub(super) async fn open(
         }
     }
     // Before the log says what is wrong with it, or the next start would not know that this is still to be done.
-    let witness = all.iter().filter_map(witness).max_by_key(|witness| witness.checkpoint);
+    let known = all.iter().filter_map(witness).chain(store.spent_at_start());
+    let witness = known.max_by_key(|witness| witness.checkpoint);
     let restored = settle(store, witness, log, as_of).await?;
     if let Some(restoration) = &restored {
         tracing::warn!("{restoration}");

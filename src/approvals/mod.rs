@@ -19,8 +19,7 @@ mod release;
 mod restore;
 mod submit;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, watch};
@@ -38,7 +37,7 @@ pub use submit::{How, NewCall, SubmitError, Submitted};
 
 pub use crate::seal::Seal;
 
-use crate::call::{CallId, HeldCall, Millis};
+use crate::call::HeldCall;
 use crate::clock::Entropy;
 use crate::lifecycle::Tasks;
 use crate::store::{HoldLimits, Store};
@@ -83,9 +82,6 @@ struct Inner {
     outbox: Notify,
     /// How many releases are running.
     running: watch::Sender<usize>,
-    /// What this process claimed, and until when each approval would be usable: a row that is put back to before its
-    /// claim is not claimed again.
-    claimed: Mutex<HashMap<CallId, Millis>>,
 }
 
 impl std::fmt::Debug for Approvals {
@@ -120,7 +116,6 @@ impl Approvals {
             deadlines,
             outbox,
             running,
-            claimed: Mutex::default(),
         }))
     }
 

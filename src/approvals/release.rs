@@ -4,7 +4,6 @@
 //! entry, the voters' rights, the agent, the policy. Then the claim is committed, and only then does the first byte
 //! go out. Whatever happens after the claim, the call is never sent a second time.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -110,7 +109,7 @@ impl Approvals {
         let log = self.0.store.entries_of(id).await?;
         let (seal, solo) = (self.0.seal.clone(), self.0.settings.self_approval);
         let rules = std::sync::Arc::clone(&self.0.rules);
-        let again = self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
+        let again = self.0.store.is_claimed(id);
         failpoint!("release.claim");
         let claimed = self
             .0
@@ -133,19 +132,40 @@ impl Approvals {
         if !matches!(claimed.state, CallState::Releasing { .. }) {
             return Ok(());
         }
-        self.remember(call);
-        let answer = self.0.forward.forward(&claimed.submission).await;
+        let answer = match self.listed(call, &claimed).await {
+            Ok(()) => self.0.forward.forward(&claimed.submission).await,
+            Err(why) => Err(why),
+        };
         self.record(id, claim, answer).await
     }
 
-    /// Keeps in memory that the call was claimed, for as long as its approval could be used.
-    fn remember(&self, approved: &HeldCall) {
-        let now = self.0.store.now();
-        let mut claimed = self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner);
-        claimed.retain(|_, until| *until >= now);
-        if let CallState::Approved { usable_until, .. } = approved.state {
-            claimed.insert(approved.submission.id, usable_until);
+    /// Puts the claim on the list beside the database. Not before it is on the disk the first byte goes out; where that
+    /// does not come about while the approval can be used, the call is not sent.
+    async fn listed(&self, approved: &HeldCall, claimed: &HeldCall) -> Result<(), ForwardError> {
+        let Some(listed) = self.0.store.claim_once(claimed) else {
+            self.0.store.alarm(Changed::Call(claimed.submission.id)).await;
+            let why = "it was sent before, under another claim, and its row was put back since";
+            return Err(ForwardError::Unknown(why.to_owned()));
+        };
+        failpoint!("release.list");
+        let mut wait = SOON;
+        while let Err(error) = self.0.store.claim_kept(listed).await {
+            tracing::error!(call = %claimed.submission.id, %error, "a claimed call was not sent yet");
+            let usable = match approved.state {
+                CallState::Approved { usable_until, .. } => self.0.store.now() < usable_until,
+                _ => false,
+            };
+            if !usable || self.0.tasks.is_stopping() {
+                return Err(ForwardError::NotSent(error.to_string()));
+            }
+            tokio::select! {
+                () = self.0.tasks.stopped() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(LATEST);
         }
+        failpoint!("release.listed");
+        Ok(())
     }
 
     /// Records what came back. The call was sent: if this cannot be written now, it is tried again until the process

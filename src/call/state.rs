@@ -154,7 +154,7 @@ pub enum Event {
         /// Now.
         at: Millis,
     },
-    /// The database was put back to before the approved call's end: it may have run since.
+    /// The database was put back to before the call's end: it was sent since, or may have been.
     LoseTrack {
         /// Now.
         at: Millis,
@@ -309,10 +309,10 @@ fn pending(
             over(at).map(|at| CallState::Approved { by: Approver::Policy, at, usable_until })
         }
         Event::Cancel { at } => Ok(CallState::Cancelled { at }),
+        Event::LoseTrack { at, why } => Ok(CallState::OutcomeUnknown { at, why }),
         Event::Claim { .. }
         | Event::Finish { .. }
         | Event::Lapse { .. }
-        | Event::LoseTrack { .. }
         | Event::Revoke { .. } => Err(InvalidTransition::NotFrom("pending")),
     }
 }

@@ -124,7 +124,11 @@ impl Store {
         by: Option<ReviewerId>,
         decide: impl Fn(&Scene<'_>) -> Result<CallChange, R> + Send + 'static,
     ) -> Result<Result<HeldCall, NotChanged<R>>, StoreError> {
-        self.writer.job(|reply| Change::new(id, by, decide, reply)).await
+        let changed = self.writer.job(|reply| Change::new(id, by, decide, reply)).await?;
+        if let Ok(call) = &changed {
+            self.note_end(call).await;
+        }
+        Ok(changed)
     }
 
     /// Stores what was read for the reviewer, once. `entry` goes to the log with the salted hash of it, as `reads`.

@@ -14,9 +14,10 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 pub use agents::NewAgent;
+pub(super) use agents::revoke_again;
 pub use links::{LinkUse, NewLink};
 pub use reviewers::NewReviewer;
-pub(super) use reviewers::{Ended, end_everything};
+pub(super) use reviewers::{Ended, disable_again, end_everything};
 pub use sessions::{NewSession, SessionRow, SignIn};
 pub use tokens::{ApiToken, NewApiToken};
 

@@ -12,6 +12,7 @@ mod batch;
 mod calls;
 mod calls_read;
 mod checkpoints;
+mod claims;
 mod evidence;
 mod findings;
 mod identity;
@@ -29,12 +30,14 @@ mod row;
 mod schema;
 mod sealed;
 mod snapshot;
+mod spent;
 mod time;
 mod tree;
 mod visible;
 mod writer;
 
 use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +50,7 @@ pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
+pub use claims::{Claimed, SpentCall};
 pub use findings::{FindingScene, Unfound};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
@@ -61,6 +65,7 @@ pub use snapshot::{ExportFilter, Snapshot};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 
+use self::spent::Spent;
 use crate::call::{CallId, Millis};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
@@ -110,6 +115,17 @@ pub enum StoreError {
     /// The writer has stopped, or the disk is full or read-only.
     #[error("the database did not take the write ({0}); nothing was changed")]
     NotWritten(Arc<sqlx::Error>),
+    /// The list of what was sent and what ended.
+    #[error(
+        "{path}, which says what was sent and what ended, was not written ({error}); check its owner and mode, and the \
+         room on the disk"
+    )]
+    Unlisted {
+        /// The list's file.
+        path: PathBuf,
+        /// Why.
+        error: Arc<io::Error>,
+    },
     /// The writer has ended: the process is stopping.
     #[error("Placet is stopping; nothing was changed")]
     Stopping,
@@ -128,6 +144,15 @@ impl StoreError {
         let error = match self {
             Self::NotWritten(error) => error,
             Self::Database(error) => error,
+            Self::Unlisted { error, .. } => {
+                return Some(match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full",
+                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                        "the data folder is read-only"
+                    }
+                    _ => "the disk reports an error",
+                });
+            }
             _ => return None,
         };
         Some(match writer::primary_code(error)? {
@@ -167,6 +192,9 @@ pub struct Store {
     clock: Clock,
     folder: Arc<Path>,
     seal: Seal,
+    spent: Spent,
+    /// How the list was found at the start.
+    found_spent: spent::Found,
     raised: Arc<alarm::Raised>,
 }
 
@@ -178,14 +206,15 @@ impl Store {
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
         let mut opened = open::open(folder).await?;
         time::resume(&mut opened.connection, &clock, opened.head.at).await?;
-        let keys::Keys { seal, sealed, marked } = match keys::open(&mut opened, folder).await {
-            Ok(keys) => keys,
+        let (keys, spent, found_spent) = match Self::kept_beside(&mut opened, folder, &clock).await {
+            Ok(kept) => kept,
             Err(error) => {
                 // A child process that is being started may hold a copy of the lock's file: closing ours is not enough.
                 let _ = opened.lock.unlock();
                 return Err(error);
             }
         };
+        let keys::Keys { seal, sealed, marked } = keys;
         let tree = Arc::new(tree::Growing::new(opened.frontier));
         let parts = writer::Parts {
             connection: opened.connection,
@@ -193,6 +222,7 @@ impl Store {
             head: opened.head,
             tree: Arc::clone(&tree),
             seal: seal.clone(),
+            spent: spent.clone(),
         };
         let writer = writer::start(parts, opened.lock, clock.clone(), tasks);
         if let Some(entry) = sealed {
@@ -205,7 +235,33 @@ impl Store {
             })?;
         }
         let (readers, folder) = (opened.readers, folder.into());
-        Ok(Self { writer, tree, readers, clock, folder, seal, raised: Arc::default() })
+        Ok(Self { writer, tree, readers, clock, folder, seal, spent, found_spent, raised: Arc::default() })
+    }
+
+    /// What is kept beside the database: the key of the seals, and the list of what is spent.
+    async fn kept_beside(
+        opened: &mut open::Opened,
+        folder: &Path,
+        clock: &Clock,
+    ) -> Result<(keys::Keys, Spent, spent::Found), StoreError> {
+        const KEPT: &str = "SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'spent')";
+        const KEEP: &str = "INSERT INTO meta (key, value) VALUES ('spent', 'kept beside the database')
+                            ON CONFLICT (key) DO NOTHING";
+        let keys = keys::open(opened, folder).await?;
+        let kept: bool = sqlx::query_scalar(KEPT).fetch_one(&mut opened.connection).await?;
+        let (spent, found) = Spent::open(folder, &keys.seal, clock, kept, opened.head.seq).map_err(|error| {
+            let problem = format!(
+                "has a file {}, the list of what was sent and what ended, that cannot be used: {error}; put it back \
+                 from where you keep it, or move it away: then calls that are approved now will not run, and nobody is \
+                 signed in",
+                spent::FILE
+            );
+            StoreError::Folder { path: folder.to_owned(), problem }
+        })?;
+        if !kept {
+            sqlx::query(KEEP).execute(&mut opened.connection).await?;
+        }
+        Ok((keys, spent, found))
     }
 
     /// The data folder.
@@ -225,6 +281,7 @@ impl Store {
     /// # Errors
     /// Why it does not.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
+        self.spent.all_synced().await.map_err(|error| self.unlisted(error))?;
         self.write("check_writable", |tx| {
             Box::pin(async move {
                 let sql = "INSERT INTO meta (key, value) VALUES ('checked_at', $1)
@@ -238,7 +295,7 @@ impl Store {
 
     /// What the seals of committed rows are judged with.
     fn trust(&self) -> sealed::Trust {
-        sealed::Trust::committed(&self.seal)
+        sealed::Trust::committed(&self.seal, &self.spent)
     }
 
     /// The read-only pool.

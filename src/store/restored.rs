@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
 use super::backup::{CopyMark, consume_mark};
-use super::identity::{Ended, end_everything};
+use super::identity::{Ended, disable_again, end_everything, revoke_again};
 use super::row::{self, select_calls};
+use super::spent;
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::Millis;
@@ -38,8 +39,11 @@ pub struct Witness {
 /// What was done about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aftermath {
-    /// Calls that were approved, or being released, then.
+    /// Calls that were approved, or being released, then, or were sent since.
     pub unknown: u64,
+    /// Calls that were pending then and are known to have ended since without being sent.
+    #[serde(default)]
+    pub ended: u64,
     /// Calls that still wait for a decision.
     pub pending: u64,
     /// Sessions that were ended.
@@ -48,6 +52,12 @@ pub struct Aftermath {
     pub links: u64,
     /// API tokens that were ended.
     pub tokens: u64,
+    /// Agents that are known to have been revoked since, and are again.
+    #[serde(default)]
+    pub agents: u64,
+    /// Accounts that are known to have been disabled since, and are again.
+    #[serde(default)]
+    pub reviewers: u64,
 }
 
 /// That this database was put back: how that is known, when it was found, what was done.
@@ -81,11 +91,13 @@ impl Store {
     /// # Errors
     /// Nothing of it was done.
     pub async fn put_back(&self, found: PutBack, calls: Aftermath) -> Result<Restoration, StoreError> {
-        self.write("put_back", move |tx| {
+        let restoration = self.write("put_back", move |tx| {
             Box::pin(async move {
                 let pending = mark_pending(tx, found.as_of).await?;
                 let Ended { sessions, links, tokens } = end_everything(tx).await?;
-                let done = Aftermath { pending, sessions, links, tokens, ..calls };
+                let agents = revoke_again(tx).await?;
+                let reviewers = disable_again(tx).await?;
+                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, ..calls };
                 consume_mark(tx.connection()).await?;
                 let restoration = Restoration { found, at: tx.now(), done };
                 let sql = "INSERT INTO meta (key, value) VALUES ($1, $2)
@@ -95,8 +107,12 @@ impl Store {
                 tx.append(entry(&restoration))?;
                 Ok(restoration)
             })
-        })
-        .await
+        });
+        let restoration = restoration.await?;
+        let (last, _) = self.log_end().await?;
+        let settled = self.spent.settle(i64::try_from(last).unwrap_or(i64::MAX)).await;
+        settled.map_err(|error| self.unlisted(error))?;
+        Ok(restoration)
     }
 
     /// The last time that this database was put back, if it ever was.
@@ -156,6 +172,9 @@ fn entry(restoration: &Restoration) -> Entry {
         .with("sessions", done.sessions)
         .with("links", done.links)
         .with("tokens", done.tokens)
+        .with("ended", done.ended)
+        .with("agents", done.agents)
+        .with("reviewers", done.reviewers)
         .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords"])
 }
 
@@ -173,7 +192,12 @@ impl std::fmt::Display for Restoration {
             )?,
         }
         if let Some(witness) = &found.witness {
-            write!(f, "; {} was signed over {} entries", witness.source, witness.checkpoint)?;
+            let Witness { source, checkpoint } = witness;
+            match (source.as_str(), checkpoint) {
+                (spent::FILE, 0) => write!(f, "; {source}, the list of what was sent and what ended, is missing")?,
+                (spent::FILE, entry) => write!(f, "; {source}, the list of what was sent, knows of entry {entry}")?,
+                _ => write!(f, "; {source} was signed over {checkpoint} entries")?,
+            }
         }
         write!(
             f,
@@ -182,6 +206,17 @@ impl std::fmt::Display for Restoration {
              links, {} API tokens. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
              revoked since (`placet agent list`, `placet reviewer list`)",
             done.unknown, done.pending, done.sessions, done.links, done.tokens
-        )
+        )?;
+        if done.ended + done.agents + done.reviewers > 0 {
+            write!(
+                f,
+                ". Known from {}, and so ended again: {} calls, {} agents, {} reviewers",
+                spent::FILE,
+                done.ended,
+                done.agents,
+                done.reviewers
+            )?;
+        }
+        Ok(())
     }
 }

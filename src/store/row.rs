@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use super::sealed::Trust;
+use super::spent::Kind;
 use crate::call::salted::Salt;
 use crate::call::{
     Answer, Approver, CallState, Caller, Digest, Email, Finding, HeldCall, Millis, Requirement, ReviewerId,
@@ -250,7 +251,9 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
     let told = reader.number("told_to_return")? != 0;
     let told_here = reader.parsed_if("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
     call.told_to_return = told && told_here;
-    call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here;
+    let may_run = matches!(call.state, CallState::Pending { .. } | CallState::Approved { .. });
+    let spent = may_run && trust.spent.is_older(Kind::Call, &reader.id, call.entry);
+    call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here && !spent;
     Ok(call)
 }
 
@@ -289,14 +292,14 @@ pub(super) async fn seal_all(connection: &mut SqliteConnection, seal: &Seal) -> 
             'alarm.call_tampered'))";
     const PAGE: &str = select_calls!("WHERE c.id > $1 ORDER BY c.id LIMIT 500");
     sqlx::query(ENTRY).execute(&mut *connection).await?;
-    let (trust, mut last, mut count) = (Trust::committed(seal), String::new(), 0);
+    let (mut last, mut count) = (String::new(), 0);
     loop {
         let rows = sqlx::query(PAGE).bind(&last).fetch_all(&mut *connection).await?;
         let Some(end) = rows.last() else { return Ok(count) };
         last = end.try_get("id")?;
         for row in &rows {
             // One that cannot be read stays without a seal, and says so wherever it is asked for.
-            let Ok(call) = held_call(row, &trust) else { continue };
+            let Ok(call) = unjudged_call(row) else { continue };
             let id = call.submission.id;
             let sql = "UPDATE calls SET state_mac = $2 WHERE id = $1";
             let mac = state_mac(seal, &call).to_string();

@@ -2,21 +2,28 @@
 //! made it so. A row without its seal gives no right at all, and neither does one about which the log has a later
 //! entry: an older row, put back.
 //!
-//! What this does not see: an older row put back together with every trace of what came after it in the log. That is
-//! a log cut short, which its checkpoints and anchors show.
+//! An older row that is put back together with every trace of what came after it in the log is known by the list beside
+//! the database (`spent`).
 
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::spent::{How, Kind, Line, MARGIN, Spent};
 use super::{StoreError, Tx};
 use crate::audit::{Entry, Head, SealedEntry};
-use crate::call::Digest;
+use crate::call::{Digest, Millis};
 use crate::seal::Seal;
 
 /// A sealed table.
 #[derive(Debug)]
 pub(super) struct Sealed {
     pub table: &'static str,
+    /// What the list of what is spent calls it.
+    kind: Kind,
+    /// The column that says when its right ended.
+    ended: &'static str,
+    /// Until when it would give a right at the longest, if there is a column for that.
+    expires: Option<&'static str>,
     /// The column that names a row.
     pub key: &'static str,
     /// What is sealed: columns and whether they hold numbers.
@@ -40,20 +47,21 @@ use Holds::{Number, Text};
 #[derive(Clone, Debug)]
 pub(super) struct Trust {
     pub seal: Seal,
+    pub spent: Spent,
     /// Entries from this number on are not in their table yet: they are written at the end of the transaction.
     pub unwritten: i64,
 }
 
 impl Trust {
     /// For what is read outside the writer: whatever is committed is in the log.
-    pub(super) fn committed(seal: &Seal) -> Self {
-        Self { seal: seal.clone(), unwritten: i64::MAX }
+    pub(super) fn committed(seal: &Seal, spent: &Spent) -> Self {
+        Self { seal: seal.clone(), spent: spent.clone(), unwritten: i64::MAX }
     }
 
     /// Within a batch: its entries reach their table when its last operation is done.
-    pub(super) fn within(seal: &Seal, head: Head, entries: &[(Entry, SealedEntry)]) -> Self {
+    pub(super) fn within(seal: &Seal, spent: &Spent, head: Head, entries: &[(Entry, SealedEntry)]) -> Self {
         let unwritten = entries.first().map_or(head.seq + 1, |(_, first)| first.seq);
-        Self { seal: seal.clone(), unwritten }
+        Self { seal: seal.clone(), spent: spent.clone(), unwritten }
     }
 }
 
@@ -69,6 +77,9 @@ macro_rules! about_reviewer {
 
 pub(super) const AGENTS: Sealed = Sealed {
     table: "agents",
+    kind: Kind::Agent,
+    ended: "revoked_at",
+    expires: None,
     key: "id",
     columns: &[
         ("id", Text),
@@ -86,6 +97,9 @@ pub(super) const AGENTS: Sealed = Sealed {
 
 pub(super) const REVIEWERS: Sealed = Sealed {
     table: "reviewers",
+    kind: Kind::Reviewer,
+    ended: "disabled_at",
+    expires: None,
     key: "id",
     columns: &[
         ("id", Text),
@@ -108,6 +122,9 @@ pub(super) const REVIEWERS: Sealed = Sealed {
 
 pub(super) const SESSIONS: Sealed = Sealed {
     table: "sessions",
+    kind: Kind::Session,
+    ended: "ended_at",
+    expires: Some("expires_at"),
     key: "id",
     columns: &[
         ("id", Text),
@@ -130,6 +147,9 @@ pub(super) const SESSIONS: Sealed = Sealed {
 
 pub(super) const API_TOKENS: Sealed = Sealed {
     table: "api_tokens",
+    kind: Kind::Token,
+    ended: "ended_at",
+    expires: Some("expires_at"),
     key: "id",
     columns: &[
         ("id", Text),
@@ -149,6 +169,9 @@ pub(super) const API_TOKENS: Sealed = Sealed {
 
 pub(super) const LINKS: Sealed = Sealed {
     table: "sign_in_links",
+    kind: Kind::Link,
+    ended: "ended_at",
+    expires: Some("expires_at"),
     key: "token_hash",
     columns: &[
         ("token_hash", Text),
@@ -189,6 +212,11 @@ impl Sealed {
         let (Some(entry), Some(stored)) = (entry, stored) else { return Ok(false) };
         let in_log = row.try_get::<bool, _>(name("logged").as_str())? || entry >= trust.unwritten;
         let last = in_log && !row.try_get::<bool, _>(name("overtaken").as_str())?;
+        let gives_a_right = row.try_get::<Option<i64>, _>(name(self.ended).as_str())?.is_none();
+        let key: String = row.try_get(name(self.key).as_str())?;
+        if gives_a_right && trust.spent.is_older(self.kind, &key, entry) {
+            return Ok(false);
+        }
         let stored: Option<Digest> = stored.parse().ok();
         Ok(last
             && stored.is_some_and(|stored| {
@@ -207,6 +235,29 @@ impl Sealed {
             parts.extend([column.as_bytes().to_vec(), value.unwrap_or_default()]);
         }
         Ok(seal.mac(parts.iter().map(Vec::as_slice)))
+    }
+
+    /// As [`Sealed::seal_row`] where that ended the row's right, or made it another one: no older row gives it again.
+    pub(super) async fn spend_row(
+        &self,
+        tx: &mut Tx<'_>,
+        key: &str,
+        entry: Option<i64>,
+        how: How,
+    ) -> Result<(), StoreError> {
+        self.seal_row(tx, key, entry).await?;
+        let until = match self.expires {
+            None => None,
+            Some(column) => {
+                let Self { table, key: name, .. } = self;
+                let select = sqlx::AssertSqlSafe(format!("SELECT {column} FROM {table} WHERE {name} = $1"));
+                let expires: i64 = sqlx::query_scalar(select).bind(key).fetch_one(tx.connection()).await?;
+                Some(Millis(expires).after(MARGIN))
+            }
+        };
+        let entry = entry.unwrap_or_else(|| tx.next_entry());
+        tx.spend(Line { kind: self.kind, id: key.to_owned(), how, entry, until });
+        Ok(())
     }
 
     /// Seals a row as it stands now: the log's entry `entry` made it so; `None`: the one that it named before.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job, Written, is_not_unseen};
 use super::sealed::Trust;
+use super::spent::{Line, Spent};
 use super::tree::Growing;
 use super::{BoxFuture, StoreError, code, schema, time};
 use crate::audit::{Entry, Head, SealedEntry};
@@ -114,14 +115,16 @@ pub(super) struct Parts {
     pub head: Head,
     pub tree: Arc<Growing>,
     pub seal: Seal,
+    pub spent: Spent,
 }
 
 /// Starts the writer. It ends when the last handle is gone, after what waits has been written.
 pub(super) fn start(parts: Parts, lock: File, clock: Clock, tasks: &Tasks) -> Handle {
     let (sender, items) = mpsc::channel(QUEUE);
     tasks.spawn_vital("store_writer", async move {
-        let Parts { connection, triggers, head, tree, seal } = parts;
-        let writer = Writer { connection, triggers, head, tree, seal, clock, kept: None, sure: true };
+        let Parts { connection, triggers, head, tree, seal, spent } = parts;
+        let ended = Vec::new();
+        let writer = Writer { connection, triggers, head, tree, seal, spent, ended, clock, kept: None, sure: true };
         writer.run(items).await;
         // A child process that is being started may hold a copy of the file: closing ours would not end the lock.
         if let Err(error) = lock.unlock() {
@@ -137,6 +140,9 @@ struct Writer {
     triggers: String,
     head: Head,
     seal: Seal,
+    spent: Spent,
+    /// What the open transaction ends, for the list of what is spent.
+    ended: Vec<Line>,
     tree: Arc<Growing>,
     clock: Clock,
     /// What of the clock the database has.
@@ -258,7 +264,7 @@ impl Writer {
             Some(written) => written,
             None => {
                 failpoint!("store.read" => sqlx::Error);
-                let trust = Trust::within(&self.seal, self.head, entries);
+                let trust = Trust::within(&self.seal, &self.spent, self.head, entries);
                 let batch = Batch::run(&mut self.connection, &self.clock, trust, self.head, entries, jobs).await?;
                 failpoint!("store.write" => sqlx::Error);
                 batch.write(&mut self.connection).await?
@@ -272,12 +278,23 @@ impl Writer {
         failpoint!("store.committed");
         self.head = head;
         self.tree.committed(&leaves);
+        if open {
+            self.spend().await;
+        }
         Ok(())
+    }
+
+    /// Puts what the committed transaction ended on the list. It counts in any case; what did not get on the disk does
+    /// so with the next line, and until then readiness says no.
+    async fn spend(&mut self) {
+        if let Err(error) = self.spent.keep(std::mem::take(&mut self.ended)).await {
+            tracing::error!(%error, "what ended is not on the disk yet in the list beside the database");
+        }
     }
 
     /// Writes a lone job on the guess that nothing of it is known; `None` where it is.
     async fn write_unseen(&mut self, job: &mut dyn Job) -> Result<Option<Written>, sqlx::Error> {
-        let trust = Trust::within(&self.seal, self.head, &[]);
+        let trust = Trust::within(&self.seal, &self.spent, self.head, &[]);
         let Some(batch) = Batch::unseen(&self.clock, trust, self.head, job) else { return Ok(None) };
         failpoint!("store.write_unseen" => sqlx::Error);
         match batch.write(&mut self.connection).await {
@@ -331,9 +348,17 @@ impl Writer {
         answers: &mut Vec<Answer>,
     ) -> Result<(), sqlx::Error> {
         sqlx::query("SAVEPOINT one").execute(&mut self.connection).await?;
-        let (head, written) = (self.head, entries.len());
+        let (head, written, ended) = (self.head, entries.len(), self.ended.len());
         let now = self.clock.now().max(self.head.at);
-        let mut tx = Tx { connection: &mut self.connection, head: &mut self.head, seal: &self.seal, entries, now };
+        let mut tx = Tx {
+            connection: &mut self.connection,
+            head: &mut self.head,
+            seal: &self.seal,
+            spent: &self.spent,
+            ended: &mut self.ended,
+            entries,
+            now,
+        };
         let step = work(&mut tx).await;
         answers.push(step.answer);
         if step.keep {
@@ -342,6 +367,7 @@ impl Writer {
             tracing::debug!(operation = name, "a write was refused and undone");
             self.head = head;
             entries.truncate(written);
+            self.ended.truncate(ended);
             sqlx::query("ROLLBACK TO one").execute(&mut self.connection).await?;
             sqlx::query("RELEASE one").execute(&mut self.connection).await?;
         }
@@ -351,6 +377,7 @@ impl Writer {
     /// Goes back to `before` after a failed write, and tells those who wait for it.
     async fn undo(&mut self, before: Head, error: &Arc<sqlx::Error>, answers: &mut Vec<Answer>) {
         self.head = before;
+        self.ended.clear();
         self.sure = false;
         self.kept = None;
         telemetry::store_failed();
@@ -417,6 +444,8 @@ pub struct Tx<'c> {
     connection: &'c mut SqliteConnection,
     head: &'c mut Head,
     seal: &'c Seal,
+    spent: &'c Spent,
+    ended: &'c mut Vec<Line>,
     entries: &'c mut Vec<(Entry, SealedEntry)>,
     now: Millis,
 }
@@ -454,6 +483,16 @@ impl Tx<'_> {
 
     /// What seals are judged with, and made with.
     pub(super) fn trust(&self) -> Trust {
-        Trust::within(self.seal, *self.head, self.entries)
+        Trust::within(self.seal, self.spent, *self.head, self.entries)
+    }
+
+    /// The number that the next entry gets.
+    pub(super) fn next_entry(&self) -> i64 {
+        self.head.seq + 1
+    }
+
+    /// Puts this on the list of what is spent, once it is committed.
+    pub(super) fn spend(&mut self, line: Line) {
+        self.ended.push(line);
     }
 }

@@ -137,8 +137,9 @@ impl Life {
             "call.executed" => self.outcome("executed", row, said)?,
             "call.tool_error" | "call.not_sent" => self.outcome("tool_error", row, said)?,
             "call.outcome_unknown" => {
-                if self.state == "approved" && said.detail.get("restored") == Some(&true.into()) {
-                    self.go(&["approved"], "outcome_unknown", at, "")?;
+                let restored = said.detail.get("restored") == Some(&true.into());
+                if restored && matches!(self.state, "approved" | "pending") {
+                    self.go(&["approved", "pending"], "outcome_unknown", at, "")?;
                 } else {
                     self.outcome("outcome_unknown", row, said)?;
                 }

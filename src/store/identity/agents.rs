@@ -7,7 +7,8 @@ use super::{Agent, listed, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{AgentId, AgentName, Digest, Email, Millis, UpstreamName};
 use crate::store::sealed::{AGENTS, Trust};
-use crate::store::{Store, StoreError};
+use crate::store::spent::{How, Kind};
+use crate::store::{Store, StoreError, Tx};
 
 /// An agent that is to be added.
 #[derive(Clone, Debug)]
@@ -127,16 +128,38 @@ impl Store {
                     sqlx::query(AGENTS.select("WHERE t.name = $1 AND t.revoked_at IS NULL")).bind(name.as_str());
                 let row = query.fetch_optional(tx.connection()).await?;
                 let Some(agent) = row.as_ref().map(|row| agent(row, &trust)).transpose()? else { return Ok(None) };
-                let (id, now) = (agent.id.to_string(), tx.now());
-                let sql = "UPDATE agents SET revoked_at = $2 WHERE id = $1";
-                sqlx::query(sql).bind(&id).bind(now.0).execute(tx.connection()).await?;
-                let entry = Entry::new("agent.revoked").agent(&name).with("agent_id", id.as_str());
-                let entry = if agent.genuine { entry } else { entry.with("changed_by_hand", true) };
-                let entry = tx.append_numbered(entry)?;
-                AGENTS.seal_row(tx, &id, Some(entry)).await?;
-                Ok(Some(Agent { revoked_at: Some(now), ..agent }))
+                let changed = (!agent.genuine).then_some("changed_by_hand");
+                revoke(tx, &agent, changed).await?;
+                Ok(Some(Agent { revoked_at: Some(tx.now()), ..agent }))
             })
         })
         .await
     }
+}
+
+async fn revoke(tx: &mut Tx<'_>, agent: &Agent, why: Option<&str>) -> Result<(), StoreError> {
+    let (id, now) = (agent.id.to_string(), tx.now());
+    let sql = "UPDATE agents SET revoked_at = $2 WHERE id = $1";
+    sqlx::query(sql).bind(&id).bind(now.0).execute(tx.connection()).await?;
+    let mut entry = Entry::new("agent.revoked").agent(&agent.name).with("agent_id", id.as_str());
+    if let Some(why) = why {
+        entry = entry.with(why, true);
+    }
+    let entry = tx.append_numbered(entry)?;
+    AGENTS.spend_row(tx, &id, Some(entry), How::Ended).await
+}
+
+/// After the database was put back: revokes the agents that are known to have been revoked since. Returns how many.
+pub(in crate::store) async fn revoke_again(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+    let trust = tx.trust();
+    let rows = sqlx::query(AGENTS.select("WHERE t.revoked_at IS NULL")).fetch_all(tx.connection()).await?;
+    let mut count = 0;
+    for row in &rows {
+        let agent = agent(row, &trust)?;
+        if trust.spent.what_became(Kind::Agent, &agent.id.to_string()).is_some() {
+            revoke(tx, &agent, Some("restored")).await?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }

@@ -11,6 +11,7 @@ use super::{Reviewer, parsed};
 use crate::audit::Entry;
 use crate::call::{Digest, ReviewerId};
 use crate::store::sealed::LINKS;
+use crate::store::spent::How;
 use crate::store::{Store, StoreError};
 
 /// A link that is to be made.
@@ -122,7 +123,7 @@ impl Store {
                 }
                 let sql = "UPDATE sign_in_links SET ended_at = $2 WHERE token_hash = $1";
                 sqlx::query(sql).bind(&token).bind(now).execute(tx.connection()).await?;
-                LINKS.seal_row(tx, &token, None).await?;
+                LINKS.spend_row(tx, &token, None, How::Ended).await?;
                 open(tx, id, &session, SignIn::Link).await?;
                 Ok(LinkUse::SignedIn(person))
             })

@@ -10,6 +10,7 @@ use super::{Reviewer, Roles, listed, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Email, GroupName, Millis, ReviewerId};
 use crate::store::sealed::{API_TOKENS, LINKS, REVIEWERS, Trust};
+use crate::store::spent::{How, Kind, Line};
 use crate::store::{Store, StoreError, Tx};
 
 /// An account that is to be made.
@@ -115,7 +116,7 @@ impl Store {
                 let groups: Vec<_> = new.groups.iter().map(ToString::to_string).collect();
                 let entry = Entry::new("reviewer.added").reviewer(id).with("roles", new.roles.names());
                 let entry = tx.append_numbered(entry.with("groups", groups).with("again", id != new.id))?;
-                REVIEWERS.seal_row(tx, &id.to_string(), Some(entry)).await?;
+                REVIEWERS.spend_row(tx, &id.to_string(), Some(entry), How::Changed).await?;
                 let NewReviewer { email, name, roles, groups, .. } = new;
                 Ok(Some(Reviewer { id, email, name, roles, groups, disabled_at: None, genuine: true }))
             })
@@ -166,16 +167,8 @@ impl Store {
                 if known.genuine && known.disabled_at.is_some() {
                     return Ok(None);
                 }
-                let id = known.id.to_string();
-                let sql = "UPDATE reviewers SET disabled_at = $2 WHERE id = $1";
-                sqlx::query(sql).bind(&id).bind(now.0).execute(tx.connection()).await?;
-                end_all(tx, known.id, None).await?;
-                end_links(tx, known.id).await?;
-                end_tokens(tx, known.id).await?;
-                let entry = Entry::new("reviewer.disabled").reviewer(known.id);
-                let entry = if known.genuine { entry } else { entry.with("changed_by_hand", true) };
-                let entry = tx.append_numbered(entry)?;
-                REVIEWERS.seal_row(tx, &id, Some(entry)).await?;
+                let changed = (!known.genuine).then_some("changed_by_hand");
+                disable(tx, known.id, changed).await?;
                 Ok(Some(Reviewer { disabled_at: Some(now), ..known }))
             })
         })
@@ -204,12 +197,59 @@ impl Store {
                     None => entry,
                 };
                 let entry = tx.append_numbered(entry)?;
-                REVIEWERS.seal_row(tx, &id.to_string(), Some(entry)).await?;
+                REVIEWERS.spend_row(tx, &id.to_string(), Some(entry), How::Changed).await?;
                 Ok(true)
             })
         })
         .await
     }
+}
+
+/// Disables an account and ends its sessions, links and tokens.
+async fn disable(tx: &mut Tx<'_>, id: ReviewerId, why: Option<&str>) -> Result<(), StoreError> {
+    let (key, now) = (id.to_string(), tx.now().0);
+    let sql = "UPDATE reviewers SET disabled_at = $2 WHERE id = $1";
+    sqlx::query(sql).bind(&key).bind(now).execute(tx.connection()).await?;
+    end_all(tx, id, None).await?;
+    end_links(tx, id).await?;
+    end_tokens(tx, id).await?;
+    let mut entry = Entry::new("reviewer.disabled").reviewer(id);
+    if let Some(why) = why {
+        entry = entry.with(why, true);
+    }
+    let entry = tx.append_numbered(entry)?;
+    REVIEWERS.spend_row(tx, &key, Some(entry), How::Ended).await
+}
+
+/// After the database was put back: disables the accounts that are known to have been disabled since, and lets those
+/// that were changed otherwise stand as they were then. Returns how many were disabled.
+pub(in crate::store) async fn disable_again(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+    let trust = tx.trust();
+    let sql = "SELECT id, entry FROM reviewers WHERE disabled_at IS NULL AND entry IS NOT NULL";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(tx.connection()).await?;
+    let mut count = 0;
+    for (key, entry) in rows {
+        match trust.spent.what_became(Kind::Reviewer, &key) {
+            Some((How::Ended, later)) if later > entry => {
+                disable(tx, person(&key)?, Some("restored")).await?;
+                count += 1;
+            }
+            Some((how, later)) if later > entry => {
+                tx.spend(Line { kind: Kind::Reviewer, id: key, how, entry, until: None });
+            }
+            _ => {}
+        }
+    }
+    Ok(count)
+}
+
+fn person(key: &str) -> Result<ReviewerId, StoreError> {
+    key.parse().map_err(|error: crate::call::BadName| StoreError::BadRow {
+        table: "reviewers",
+        row: key.to_owned(),
+        column: "id",
+        problem: error.to_string(),
+    })
 }
 
 /// Takes an account that was changed behind Placet's back out of the way of its address. It never stands again.
@@ -227,7 +267,7 @@ pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, St
     let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
     let ended = query.fetch_all(tx.connection()).await?;
     for link in &ended {
-        LINKS.seal_row(tx, link, None).await?;
+        LINKS.spend_row(tx, link, None, How::Ended).await?;
     }
     Ok(ended.len() as u64)
 }
@@ -239,7 +279,7 @@ async fn end_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> 
     let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
     let ended = query.fetch_all(tx.connection()).await?;
     for token in &ended {
-        API_TOKENS.seal_row(tx, token, None).await?;
+        API_TOKENS.spend_row(tx, token, None, How::Ended).await?;
     }
     Ok(ended.len() as u64)
 }
@@ -257,12 +297,7 @@ pub(in crate::store) async fn end_everything(tx: &mut Tx<'_>) -> Result<Ended, S
     let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM reviewers").fetch_all(tx.connection()).await?;
     let mut all = Ended::default();
     for id in ids {
-        let person: ReviewerId = id.parse().map_err(|error: crate::call::BadName| StoreError::BadRow {
-            table: "reviewers",
-            row: id.clone(),
-            column: "id",
-            problem: error.to_string(),
-        })?;
+        let person = person(&id)?;
         let why = "the database was put back";
         let sessions = end_all(tx, person, None).await?;
         if sessions > 0 {

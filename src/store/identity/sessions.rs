@@ -10,6 +10,7 @@ use super::{Reviewer, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, ReviewerId};
 use crate::store::sealed::{SESSIONS, Trust};
+use crate::store::spent::How;
 use crate::store::{Store, StoreError, Tx};
 
 /// A session that is to be opened.
@@ -97,7 +98,7 @@ pub(super) async fn open(
         if let Some(row) = query.fetch_optional(tx.connection()).await? {
             let id: String = row.try_get("id")?;
             let whose = parsed(&row, "sessions", "reviewer_id")?;
-            SESSIONS.seal_row(tx, &id, None).await?;
+            SESSIONS.spend_row(tx, &id, None, How::Ended).await?;
             tx.append(Entry::new("session.signed_out").reviewer(whose).with("session", id).with("why", "replaced"))?;
         }
     }
@@ -125,7 +126,7 @@ pub(super) async fn end_all(tx: &mut Tx<'_>, reviewer: ReviewerId, keep: Option<
     let query = sqlx::query_scalar::<_, String>(sql).bind(reviewer.to_string()).bind(now).bind(keep);
     let ended = query.fetch_all(tx.connection()).await?;
     for id in &ended {
-        SESSIONS.seal_row(tx, id, None).await?;
+        SESSIONS.spend_row(tx, id, None, How::Ended).await?;
     }
     Ok(ended.len() as u64)
 }
@@ -208,7 +209,7 @@ impl Store {
                 let query = sqlx::query(sql).bind(&id).bind(reviewer.to_string()).bind(now);
                 let ended = query.execute(tx.connection()).await?.rows_affected() > 0;
                 if ended {
-                    SESSIONS.seal_row(tx, &id, None).await?;
+                    SESSIONS.spend_row(tx, &id, None, How::Ended).await?;
                     tx.append(Entry::new("session.signed_out").reviewer(reviewer).with("session", id))?;
                 }
                 Ok(ended)

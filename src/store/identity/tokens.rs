@@ -9,6 +9,7 @@ use super::{Reviewer, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, ReviewerId};
 use crate::store::sealed::{API_TOKENS, Trust};
+use crate::store::spent::How;
 use crate::store::{Store, StoreError};
 
 /// A token that is to be made.
@@ -150,7 +151,7 @@ impl Store {
                 let query = sqlx::query(sql).bind(&id).bind(reviewer.to_string()).bind(now);
                 let ended = query.execute(tx.connection()).await?.rows_affected() > 0;
                 if ended {
-                    API_TOKENS.seal_row(tx, &id, None).await?;
+                    API_TOKENS.spend_row(tx, &id, None, How::Ended).await?;
                     tx.append(Entry::new("token.revoked").reviewer(reviewer).with("token", id))?;
                 }
                 Ok(ended)

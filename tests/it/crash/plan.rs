@@ -85,7 +85,7 @@ pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers
   "cancel": { "action": "require_approval", "approval": { "timeout": "1d" } } } }"#;
 
 /// The points at which a write can fail instead.
-pub(super) const CAN_FAIL: [&str; 17] = [
+pub(super) const CAN_FAIL: [&str; 19] = [
     "file.make",
     "file.written",
     "file.named",
@@ -101,6 +101,8 @@ pub(super) const CAN_FAIL: [&str; 17] = [
     "write.answers",
     "write.notices",
     "write.entries",
+    "spent.write",
+    "spent.written",
     "mail.addressing",
     "mail.settling",
 ];

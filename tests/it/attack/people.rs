@@ -10,6 +10,7 @@ use sqlx::Connection as _;
 
 use crate::support::bench::Bench;
 use crate::support::pages::{Browser, PASSWORD, Pages};
+use crate::support::triggers;
 
 /// Runs what the attacker has thought out.
 pub(super) async fn forge(bench: &Bench, sql: &str) {
@@ -147,6 +148,41 @@ async fn what_was_ended_stays_ended_though_its_row_is_put_back() {
     let signed_in = pages.identity.sign_in("pass@example.com", PASSWORD.to_owned().into(), source, String::new(), None);
     let error = signed_in.await.unwrap_err().to_string();
     assert!(error.contains("changed behind Placet"), "{error}");
+}
+
+/// As above, and nothing in the log says any more what ended.
+#[tokio::test]
+async fn what_was_ended_stays_ended_though_the_log_tells_nothing_of_it() {
+    let pages = Pages::new().await;
+    let out = pages.reviewer("out@example.com", &["iam"]).await;
+    pages.reviewer("gone@example.com", &["iam"]).await;
+    let hour = std::time::Duration::from_secs(3600);
+    let token = pages.identity.api_token_make(email("out@example.com"), true, hour).await.unwrap();
+    let tables = ["sessions", "api_tokens", "reviewers", "agents"];
+    for table in tables {
+        keep(&pages.bench, table).await;
+    }
+    let csrf = out.csrf().await;
+    let tokens = pages.identity.api_tokens(pages.person_id("out@example.com").await).await.unwrap();
+    out.post(&format!("/account/tokens/{}/revoke", tokens[0].id), &[("csrf", &csrf)]).await;
+    out.post("/logout", &[("csrf", &csrf)]).await;
+    pages.bench.store.reviewer_disable(email("gone@example.com")).await.unwrap().unwrap();
+    pages.bench.store.agent_revoke(pages.bench.agent.name.clone()).await.unwrap().unwrap();
+    let hide = "UPDATE entries SET reviewer_id = NULL, agent = NULL, kind = 'mail.sent' WHERE kind IN (
+                'session.signed_out', 'token.revoked', 'reviewer.disabled', 'agent.revoked');";
+    forge(&pages.bench, &[triggers::AWAY, hide, triggers::back()].concat()).await;
+    for table in tables {
+        put_back(&pages.bench, table).await;
+    }
+    assert!(refused(&out).await);
+    let api = pages.stranger().request(Method::GET, "/api/v1/calls").bearer_auth(token.token.reveal());
+    assert_eq!(api.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    let source = Source::new(None);
+    let signed_in = pages.identity.sign_in("gone@example.com", PASSWORD.to_owned().into(), source, String::new(), None);
+    let error = signed_in.await.unwrap_err().to_string();
+    assert!(error.contains("changed behind Placet"), "{error}");
+    let agent = pages.bench.store.agent(pages.bench.agent.id).await.unwrap().unwrap();
+    assert!(!agent.genuine && agent.revoked_at.is_some());
 }
 
 #[tokio::test]

@@ -77,6 +77,67 @@ async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {
     assert!(alarmed(&bench, &call).await);
 }
 
+/// As above, and Placet was stopped and started in between, so that nothing is left in memory. `traces` is what the
+/// attacker does to the log.
+async fn runs_once_though_put_back_after_a_restart(traces: &str) {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
+    let tables = ["calls", "votes", "call_answers"];
+    for table in tables {
+        keep(&bench, table).await;
+    }
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "executed").await;
+    let bench = bench.restart().await;
+    forge(&bench, &[triggers::AWAY, traces, triggers::back()].concat()).await;
+    for table in tables {
+        put_back(&bench, table).await;
+    }
+    let bench = bench.restart().await;
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "revoked").await;
+    assert_eq!(bench.sent(), 1, "{traces}");
+    assert!(alarmed(&bench, &call).await, "{traces}");
+}
+
+#[tokio::test]
+async fn a_call_that_an_earlier_process_ran_does_not_run_again() {
+    for traces in [
+        "UPDATE entries SET call_id = NULL WHERE kind IN ('call.released', 'call.executed');",
+        "UPDATE entries SET kind = 'mail.sent' WHERE kind IN ('call.released', 'call.executed');",
+        "UPDATE entries SET body = replace(body, 'call.released', 'mail.sent'), kind = 'mail.sent'
+         WHERE kind = 'call.released'; UPDATE entries SET call_id = NULL WHERE kind = 'call.executed';",
+    ] {
+        runs_once_though_put_back_after_a_restart(traces).await;
+    }
+}
+
+/// A rejection is final, also where everything that tells of it is hidden.
+#[tokio::test]
+async fn a_rejected_call_that_is_put_back_is_not_approved() {
+    let bench = Bench::new().await;
+    let (rejected, cancelled) = (bench.hold(r#"{"n":1}"#).await, bench.hold(r#"{"n":2}"#).await);
+    let tables = ["calls", "votes"];
+    for table in tables {
+        keep(&bench, table).await;
+    }
+    bench.approvals.decide(bench.decision(&rejected, bench.mira, Verdict::Reject)).await.unwrap();
+    bench.approvals.cancel(cancelled.submission.id, bench.agent.id).await.unwrap();
+    let bench = bench.restart().await;
+    let hide = "UPDATE entries SET call_id = NULL WHERE kind IN ('call.rejected', 'call.cancelled');";
+    forge(&bench, &[triggers::AWAY, hide, triggers::back()].concat()).await;
+    for table in tables {
+        put_back(&bench, table).await;
+    }
+    for call in [&rejected, &cancelled] {
+        assert!(bench.approvals.decide(bench.decision(call, bench.noor, Verdict::Approve)).await.is_err());
+        assert!(alarmed(&bench, call).await);
+    }
+    bench.approvals.returned(rejected.submission.id).await;
+    assert_eq!(bench.sent(), 0);
+}
+
 /// Which call is "the same" decides whose result an agent is given.
 #[tokio::test]
 async fn no_agent_is_given_the_result_of_another_call() {

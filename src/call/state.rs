@@ -310,10 +310,9 @@ fn pending(
         }
         Event::Cancel { at } => Ok(CallState::Cancelled { at }),
         Event::LoseTrack { at, why } => Ok(CallState::OutcomeUnknown { at, why }),
-        Event::Claim { .. }
-        | Event::Finish { .. }
-        | Event::Lapse { .. }
-        | Event::Revoke { .. } => Err(InvalidTransition::NotFrom("pending")),
+        Event::Claim { .. } | Event::Finish { .. } | Event::Lapse { .. } | Event::Revoke { .. } => {
+            Err(InvalidTransition::NotFrom("pending"))
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["call", "policy"]),
     ("seal", &["call", "clock", "durable"]),
     // The core.
-    ("store", &["audit", "call", "clock", "failpoint", "lifecycle", "seal", "telemetry"]),
+    ("store", &["audit", "call", "clock", "durable", "failpoint", "lifecycle", "seal", "telemetry"]),
     ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "seal", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),

@@ -310,8 +310,12 @@ fn header(seal: &Seal) -> String {
 fn text(known: &HashMap<(Kind, String), Known>, seal: &Seal) -> String {
     let mut lines: Vec<_> = known
         .iter()
-        .map(|((kind, id), Known { how, entry, until })| {
-            Line { kind: *kind, id: id.clone(), how: *how, entry: *entry, until: *until }
+        .map(|((kind, id), Known { how, entry, until })| Line {
+            kind: *kind,
+            id: id.clone(),
+            how: *how,
+            entry: *entry,
+            until: *until,
         })
         .collect();
     lines.sort_by(|a, b| (a.entry, &a.id).cmp(&(b.entry, &b.id)));

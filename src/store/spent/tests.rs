@@ -1,3 +1,5 @@
+//! The list over restarts, damage and time.
+
 use std::fs;
 
 use proptest::prelude::*;

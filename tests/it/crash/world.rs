@@ -31,6 +31,7 @@ pub(super) struct Template {
     database: Vec<u8>,
     /// Its accounts are sealed with this key.
     key: Vec<u8>,
+    spent: Vec<u8>,
     pub(super) agent: String,
     pub(super) mira: String,
     pub(super) noor: String,
@@ -63,8 +64,9 @@ impl Template {
         assert!(tasks.ended(PATIENCE).await);
         let database = std::fs::read(folder.path().join("placet.db")).unwrap();
         let key = std::fs::read(folder.path().join("seal.key")).unwrap();
+        let spent = std::fs::read(folder.path().join("spent")).unwrap();
         let [mira, noor] = tokens.try_into().unwrap();
-        Self { database, key, agent: agent.token.reveal().to_owned(), mira, noor }
+        Self { database, key, spent, agent: agent.token.reveal().to_owned(), mira, noor }
     }
 }
 
@@ -88,6 +90,7 @@ impl World {
         std::fs::create_dir(&data).unwrap();
         std::fs::write(data.join("placet.db"), &template.database).unwrap();
         std::fs::write(data.join("seal.key"), &template.key).unwrap();
+        std::fs::write(data.join("spent"), &template.spent).unwrap();
         std::fs::write(folder.path().join("policy.json"), POLICY).unwrap();
         let config = format!(
             "listen = \"127.0.0.1:0\"\npublic_url = \"http://placet.test\"\ndata_dir = \"data\"\npolicy = \"policy.json\"\n\

@@ -109,17 +109,20 @@ impl Approvals {
         let log = self.0.store.entries_of(id).await?;
         let (seal, solo) = (self.0.seal.clone(), self.0.settings.self_approval);
         let rules = std::sync::Arc::clone(&self.0.rules);
-        let again = self.0.store.is_claimed(id);
+        let store = self.0.store.clone();
         failpoint!("release.claim");
         let claimed = self
             .0
             .store
             .change_call(id, None, move |scene| {
-                let once = if again { Err(Forbidden::tampered("it was sent already")) } else { Ok(()) };
+                if !matches!(scene.call.state, CallState::Approved { .. }) {
+                    return Err(());
+                }
+                let once = if store.is_claimed(id) { Err(Forbidden::tampered("it was sent already")) } else { Ok(()) };
                 let allowed = once
                     .and_then(|()| check(scene, &seal, solo, &log))
                     .and_then(|()| rules.still_allow(&scene.call.submission).map_err(Forbidden::changed));
-                Ok::<_, ()>(claim_or_revoke(scene, claim, allowed))
+                Ok(claim_or_revoke(scene, claim, allowed))
             })
             .await?;
         let claimed = match claimed {

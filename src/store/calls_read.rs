@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::row::{self, select_calls};
+use super::sealed::Trust;
 use super::visible::visible;
 use super::{Changed, Sight, Store, StoreError};
 use crate::call::{CallId, HeldCall, Millis};
@@ -99,8 +100,9 @@ impl Store {
     /// # Errors
     /// The database does not answer, or the row is damaged.
     pub async fn call(&self, id: CallId) -> Result<Option<HeldCall>, StoreError> {
+        let trust = self.trust();
         let row = sqlx::query(row::SELECT_ONE).bind(id.to_string()).fetch_optional(self.readers()).await?;
-        let call = row.as_ref().map(|row| row::whole_call(row, &self.trust())).transpose()?;
+        let call = row.as_ref().map(|row| row::whole_call(row, &trust)).transpose()?;
         if let Some(forged) = call.as_ref().filter(|call| !call.genuine) {
             self.alarm(Changed::Call(forged.submission.id)).await;
         }
@@ -113,6 +115,7 @@ impl Store {
     /// The database does not answer, or a row is damaged.
     pub async fn calls(&self, filter: CallFilter) -> Result<CallPage, StoreError> {
         let text = PAGES[usize::from(filter.oldest_first)][usize::from(filter.state.is_some())];
+        let trust = self.trust();
         let rows = sqlx::query(text)
             .bind(filter.state)
             .bind(filter.agent)
@@ -124,7 +127,7 @@ impl Store {
             .bind(filter.text.map(|text| text.to_ascii_lowercase()))
             .fetch_all(self.readers())
             .await?;
-        let mut calls = self.listed(&rows).await?;
+        let mut calls = self.listed(&rows, &trust).await?;
         let more = calls.len() > filter.limit as usize;
         calls.truncate(filter.limit as usize);
         let next = calls.last().filter(|_| more).map(|call| call.submission.id);
@@ -165,14 +168,15 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn unfinished(&self) -> Result<Vec<HeldCall>, StoreError> {
+        let trust = self.trust();
         let rows = sqlx::query(UNFINISHED).fetch_all(self.readers()).await?;
-        self.listed(&rows).await
+        self.listed(&rows, &trust).await
     }
 
-    /// The calls of these rows. Each that was changed behind Placet's back raises an alarm.
-    pub(super) async fn listed(&self, rows: &[SqliteRow]) -> Result<Vec<HeldCall>, StoreError> {
-        let trust = self.trust();
-        let calls: Vec<_> = rows.iter().map(|row| row::held_call(row, &trust)).collect::<Result<_, _>>()?;
+    /// The calls of these rows, judged by what was taken before they were read. Each that was changed behind Placet's back
+    /// raises an alarm.
+    pub(super) async fn listed(&self, rows: &[SqliteRow], trust: &Trust) -> Result<Vec<HeldCall>, StoreError> {
+        let calls: Vec<_> = rows.iter().map(|row| row::held_call(row, trust)).collect::<Result<_, _>>()?;
         for forged in calls.iter().filter(|call| !call.genuine) {
             self.alarm(Changed::Call(forged.submission.id)).await;
         }

@@ -79,8 +79,8 @@ impl Store {
         if total == 0 || most == 0 {
             return Ok(Unfound { calls: Vec::new(), total });
         }
-        let rows = sqlx::query(OLDEST).bind(groups).bind(i64::from(most)).fetch_all(self.readers()).await?;
         let trust = self.trust();
+        let rows = sqlx::query(OLDEST).bind(groups).bind(i64::from(most)).fetch_all(self.readers()).await?;
         let calls = rows.iter().map(|row| row::held_call(row, &trust)).collect::<Result<_, _>>()?;
         Ok(Unfound { calls, total })
     }

@@ -68,8 +68,8 @@ impl Store {
     /// The database does not answer.
     pub async fn people_enabled(&self) -> Result<Vec<Person>, StoreError> {
         let query = sqlx::query(REVIEWERS.select("WHERE t.disabled_at IS NULL ORDER BY t.id"));
-        let rows = query.fetch_all(self.readers()).await?;
         let trust = self.trust();
+        let rows = query.fetch_all(self.readers()).await?;
         let readable = |person: Result<Person, StoreError>| {
             person.inspect_err(|error| tracing::error!(%error, "a reviewer cannot be mailed")).ok()
         };

@@ -8,7 +8,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::spent::{How, Kind, Line, MARGIN, Spent};
+use super::spent::{How, Kind, Line, MARGIN, Spent, View};
 use super::{StoreError, Tx};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{Digest, Millis};
@@ -47,21 +47,22 @@ use Holds::{Number, Text};
 #[derive(Clone, Debug)]
 pub(super) struct Trust {
     pub seal: Seal,
-    pub spent: Spent,
+    /// The list of what is spent, as it was before any row was read that this judges.
+    pub spent: View,
     /// Entries from this number on are not in their table yet: they are written at the end of the transaction.
     pub unwritten: i64,
 }
 
 impl Trust {
-    /// For what is read outside the writer: whatever is committed is in the log.
+    /// For what is read from now on outside the writer: whatever is committed is in the log.
     pub(super) fn committed(seal: &Seal, spent: &Spent) -> Self {
-        Self { seal: seal.clone(), spent: spent.clone(), unwritten: i64::MAX }
+        Self { seal: seal.clone(), spent: spent.view(), unwritten: i64::MAX }
     }
 
     /// Within a batch: its entries reach their table when its last operation is done.
     pub(super) fn within(seal: &Seal, spent: &Spent, head: Head, entries: &[(Entry, SealedEntry)]) -> Self {
         let unwritten = entries.first().map_or(head.seq + 1, |(_, first)| first.seq);
-        Self { seal: seal.clone(), spent: spent.clone(), unwritten }
+        Self { seal: seal.clone(), spent: spent.view(), unwritten }
     }
 }
 

@@ -112,15 +112,16 @@ impl Store {
     /// The database does not answer, or a row is damaged.
     pub async fn waiting(&self, sight: &Sight, limit: u32, offset: u32) -> Result<Waiting, StoreError> {
         let groups = sight.groups()?;
+        let trust = self.trust();
         let rows = sqlx::query(RISKIEST)
             .bind(groups.as_deref())
             .bind(i64::from(limit))
             .bind(i64::from(offset))
             .fetch_all(self.readers())
             .await?;
-        let calls = self.listed(&rows).await?;
+        let calls = self.listed(&rows, &trust).await?;
         let oldest = sqlx::query(OLDEST).bind(groups.as_deref()).fetch_optional(self.readers()).await?;
-        let oldest = oldest.as_ref().map(|row| row::held_call(row, &self.trust())).transpose()?;
+        let oldest = oldest.as_ref().map(|row| row::held_call(row, &trust)).transpose()?;
         Ok(Waiting { calls, total: self.pending_within(sight).await?, oldest })
     }
 

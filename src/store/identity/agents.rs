@@ -110,8 +110,8 @@ impl Store {
     /// The database does not answer.
     pub async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
         let order = "ORDER BY t.revoked_at IS NOT NULL, t.name, t.created_at";
-        let rows = sqlx::query(AGENTS.select(order)).fetch_all(self.readers()).await?;
         let trust = self.trust();
+        let rows = sqlx::query(AGENTS.select(order)).fetch_all(self.readers()).await?;
         rows.iter().map(|row| agent(row, &trust)).collect()
     }
 

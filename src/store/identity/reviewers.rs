@@ -139,8 +139,9 @@ impl Store {
     /// The database does not answer.
     pub async fn reviewer_by_email(&self, email: &Email) -> Result<Option<(Reviewer, Option<String>)>, StoreError> {
         let query = sqlx::query(REVIEWERS.select("WHERE t.email = $1")).bind(email.as_str());
+        let trust = self.trust();
         let row = query.fetch_optional(self.readers()).await?;
-        row.as_ref().map(|row| Ok((reviewer(row, &self.trust())?, row.try_get("password")?))).transpose()
+        row.as_ref().map(|row| Ok((reviewer(row, &trust)?, row.try_get("password")?))).transpose()
     }
 
     /// All accounts by address, the disabled ones last.
@@ -149,8 +150,8 @@ impl Store {
     /// The database does not answer.
     pub async fn reviewers(&self) -> Result<Vec<Reviewer>, StoreError> {
         let order = "ORDER BY t.disabled_at IS NOT NULL, t.email";
-        let rows = sqlx::query(REVIEWERS.select(order)).fetch_all(self.readers()).await?;
         let trust = self.trust();
+        let rows = sqlx::query(REVIEWERS.select(order)).fetch_all(self.readers()).await?;
         rows.iter().map(|row| reviewer(row, &trust)).collect()
     }
 

@@ -170,8 +170,8 @@ impl Store {
     pub async fn sessions_of(&self, reviewer: ReviewerId) -> Result<Vec<SessionRow>, StoreError> {
         let which = "WHERE t.reviewer_id = $1 AND t.ended_at IS NULL ORDER BY t.seen_at DESC, t.id";
         let query = sqlx::query(SESSIONS.select(which)).bind(reviewer.to_string());
-        let rows = query.fetch_all(self.readers()).await?;
         let trust = self.trust();
+        let rows = query.fetch_all(self.readers()).await?;
         rows.iter().map(|row| session(row, &trust)).collect()
     }
 

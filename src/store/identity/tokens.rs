@@ -115,8 +115,8 @@ impl Store {
     pub async fn api_tokens_of(&self, reviewer: ReviewerId) -> Result<Vec<ApiToken>, StoreError> {
         let which = "WHERE t.reviewer_id = $1 AND t.ended_at IS NULL ORDER BY t.created_at DESC, t.id";
         let query = sqlx::query(API_TOKENS.select(which)).bind(reviewer.to_string());
-        let rows = query.fetch_all(self.readers()).await?;
         let trust = self.trust();
+        let rows = query.fetch_all(self.readers()).await?;
         rows.iter().map(|row| token(row, &trust)).collect()
     }
 

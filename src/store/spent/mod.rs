@@ -57,9 +57,17 @@ struct Inner {
     seal: Seal,
     clock: Clock,
     path: PathBuf,
-    known: RwLock<HashMap<(Kind, String), Known>>,
+    known: RwLock<Memory>,
     waiting: Mutex<Waiting>,
     out: tokio::sync::Mutex<Out>,
+}
+
+/// What the list says.
+#[derive(Debug, Default)]
+struct Memory {
+    lines: HashMap<(Kind, String), Known>,
+    /// How many lines were taken in since the start.
+    taken_in: u64,
 }
 
 /// What the list says of one thing: its last line.
@@ -68,6 +76,32 @@ struct Known {
     how: How,
     entry: i64,
     until: Option<Millis>,
+    /// Which one it was of the lines taken in since the start; 0: it was there before.
+    nth: u64,
+}
+
+/// The list as it was at one moment. A row that is read afterwards is at least as new as that; one that was read before
+/// may be older than the list for no other reason.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    spent: Spent,
+    taken_in: u64,
+}
+
+impl View {
+    /// Whether a row that gives a right and names this entry is older than what the list knew of it.
+    pub(super) fn is_older(&self, kind: Kind, id: &str, entry: i64) -> bool {
+        self.spent.0.get(kind, id).filter(|known| known.nth <= self.taken_in).is_some_and(|known| match kind {
+            Kind::Call | Kind::Reviewer => entry < known.entry,
+            // What ended never begins again under the same id.
+            Kind::Agent | Kind::Session | Kind::Token | Kind::Link => true,
+        })
+    }
+
+    /// What the list says became of it, and the number of the entry that says so.
+    pub(super) fn what_became(&self, kind: Kind, id: &str) -> Option<(How, i64)> {
+        self.spent.what_became(kind, id)
+    }
 }
 
 impl Known {
@@ -127,20 +161,16 @@ impl Spent {
             seal: seal.clone(),
             clock: clock.clone(),
             path,
-            known: RwLock::new(known),
+            known: RwLock::new(Memory { lines: known, taken_in: 0 }),
             waiting: Mutex::default(),
             out: tokio::sync::Mutex::new(out),
         };
         Ok((Self(Arc::new(inner)), found))
     }
 
-    /// Whether a row that gives a right and names this entry is older than what the list knows of it.
-    pub(super) fn is_older(&self, kind: Kind, id: &str, entry: i64) -> bool {
-        self.0.get(kind, id).is_some_and(|known| match kind {
-            Kind::Call | Kind::Reviewer => entry < known.entry,
-            // What ended never begins again under the same id.
-            Kind::Agent | Kind::Session | Kind::Token | Kind::Link => true,
-        })
+    /// The list as it is now, for rows that are read from now on.
+    pub(super) fn view(&self) -> View {
+        View { spent: self.clone(), taken_in: self.0.known().taken_in }
     }
 
     /// What the list says became of it, and the number of the entry that says so.
@@ -221,7 +251,7 @@ impl Spent {
     pub(super) async fn settle(&self, last: i64) -> io::Result<()> {
         self.all_synced().await?;
         let mut out = self.0.out.lock().await;
-        self.0.known_mut().values_mut().for_each(|known| known.entry = known.entry.min(last));
+        self.0.known_mut().lines.values_mut().for_each(|known| known.entry = known.entry.min(last));
         self.rewrite(&mut out).await
     }
 
@@ -230,15 +260,15 @@ impl Spent {
         let now = self.0.clock.now();
         let forgotten = {
             let mut known = self.0.known_mut();
-            let before = known.len();
-            known.retain(|_, known| known.is_needed(now));
-            before - known.len()
+            let before = known.lines.len();
+            known.lines.retain(|_, known| known.is_needed(now));
+            before - known.lines.len()
         };
         if forgotten > PRUNED_AFTER / 2 { self.rewrite(out).await } else { Ok(()) }
     }
 
     async fn rewrite(&self, out: &mut Out) -> io::Result<()> {
-        let text = text(&self.0.known(), &self.0.seal);
+        let text = text(&self.0.known().lines, &self.0.seal);
         let path = self.0.path.clone();
         let new = on_disk(move || {
             durable::replace(&path, text.as_bytes(), 0o600)?;
@@ -255,21 +285,24 @@ impl Inner {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> std::sync::RwLockReadGuard<'_, HashMap<(Kind, String), Known>> {
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, Memory> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<(Kind, String), Known>> {
+    fn known_mut(&self) -> std::sync::RwLockWriteGuard<'_, Memory> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, kind: Kind, id: &str) -> Option<Known> {
-        self.known().get(&(kind, id.to_owned())).copied()
+        self.known().lines.get(&(kind, id.to_owned())).copied()
     }
 
     fn insert(&self, line: &Line) -> Option<Known> {
         let Line { kind, id, how, entry, until } = line;
-        self.known_mut().insert((*kind, id.clone()), Known { how: *how, entry: *entry, until: *until })
+        let mut known = self.known_mut();
+        known.taken_in += 1;
+        let nth = known.taken_in;
+        known.lines.insert((*kind, id.clone()), Known { how: *how, entry: *entry, until: *until, nth })
     }
 
     fn hand_in(&self, lines: impl IntoIterator<Item = Line>) -> u64 {
@@ -310,7 +343,7 @@ fn header(seal: &Seal) -> String {
 fn text(known: &HashMap<(Kind, String), Known>, seal: &Seal) -> String {
     let mut lines: Vec<_> = known
         .iter()
-        .map(|((kind, id), Known { how, entry, until })| Line {
+        .map(|((kind, id), Known { how, entry, until, .. })| Line {
             kind: *kind,
             id: id.clone(),
             how: *how,
@@ -341,7 +374,7 @@ fn read(bytes: &[u8], seal: &Seal) -> io::Result<(Vec<Line>, bool)> {
 fn last_of_each(lines: Vec<Line>, now: Millis) -> HashMap<(Kind, String), Known> {
     let needed = lines.into_iter().map(|line| {
         let Line { kind, id, how, entry, until } = line;
-        ((kind, id), Known { how, entry, until })
+        ((kind, id), Known { how, entry, until, nth: 0 })
     });
     let mut known: HashMap<_, _> = needed.collect();
     known.retain(|_, known| known.is_needed(now));

@@ -33,10 +33,10 @@ async fn what_was_kept_is_known_after_a_restart() {
     spent.keep(vec![session, account]).await.unwrap();
     for spent in [spent, open(&folder, true, 7).0] {
         assert!(spent.claim(call("a", 9)).is_none(), "it was claimed");
-        assert!(spent.is_older(Kind::Call, "a", 4));
-        assert!(spent.is_older(Kind::Session, "s", 100), "no session begins again");
-        assert!(spent.is_older(Kind::Reviewer, "r", 6) && !spent.is_older(Kind::Reviewer, "r", 7));
-        assert!(!spent.is_older(Kind::Call, "b", 1) && !spent.is_older(Kind::Agent, "a", 1));
+        assert!(spent.view().is_older(Kind::Call, "a", 4));
+        assert!(spent.view().is_older(Kind::Session, "s", 100), "no session begins again");
+        assert!(spent.view().is_older(Kind::Reviewer, "r", 6) && !spent.view().is_older(Kind::Reviewer, "r", 7));
+        assert!(!spent.view().is_older(Kind::Call, "b", 1) && !spent.view().is_older(Kind::Agent, "a", 1));
     }
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
@@ -53,9 +53,9 @@ async fn a_torn_line_was_never_acknowledged_and_anything_else_is_an_error() {
     for cut in whole.find('\n').unwrap() + 1..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
         let (spent, _) = open(&folder, true, 2);
-        assert!(!spent.is_older(Kind::Call, "b", 0), "{cut}");
+        assert!(!spent.view().is_older(Kind::Call, "b", 0), "{cut}");
         spent.keep(vec![call("c", 2)]).await.unwrap();
-        assert!(open(&folder, true, 2).0.is_older(Kind::Call, "c", 0), "what follows a torn line is read");
+        assert!(open(&folder, true, 2).0.view().is_older(Kind::Call, "c", 0), "what follows a torn line is read");
     }
     let damaged = [
         whole.replace(" 1 ", " 3 "),
@@ -87,7 +87,7 @@ async fn it_knows_of_a_log_that_is_behind_and_of_itself_that_it_is_missing() {
     spent.settle(4).await.unwrap();
     let (spent, found) = open(&folder, true, 4);
     assert_eq!(found, Found::Fits);
-    assert!(spent.is_older(Kind::Call, "a", 3) && !spent.is_older(Kind::Call, "a", 4));
+    assert!(spent.view().is_older(Kind::Call, "a", 3) && !spent.view().is_older(Kind::Call, "a", 4));
 }
 
 #[tokio::test]
@@ -102,8 +102,18 @@ async fn what_nothing_needs_any_more_leaves_the_file() {
     assert_eq!(text.lines().count(), 2, "the first line and what is needed");
     spent.keep(vec![call("next", 2)]).await.unwrap();
     let (spent, _) = open(&folder, true, 2);
-    assert!(spent.is_older(Kind::Call, "new", 1) && spent.is_older(Kind::Call, "next", 1));
-    assert!(!spent.is_older(Kind::Call, "7", 0));
+    assert!(spent.view().is_older(Kind::Call, "new", 1) && spent.view().is_older(Kind::Call, "next", 1));
+    assert!(!spent.view().is_older(Kind::Call, "7", 0));
+}
+
+/// Who read a row before the list knew better has read no older row than there was.
+#[tokio::test]
+async fn a_view_knows_what_the_list_knew_when_it_was_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, false, 0);
+    let before = spent.view();
+    spent.keep(vec![call("a", 5)]).await.unwrap();
+    assert!(!before.is_older(Kind::Call, "a", 4) && spent.view().is_older(Kind::Call, "a", 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

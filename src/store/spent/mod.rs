@@ -37,10 +37,12 @@ pub(super) const MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// After so many new lines it is looked which are not needed any more.
 const PRUNED_AFTER: usize = 10_000;
 
-/// How the list was found at the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the list was found at a start. What is wrong stays in its first line until it is settled, whoever opens the
+/// database in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Found {
     /// It fits the log.
+    #[default]
     Fits,
     /// It was kept before, and is gone.
     Missing,
@@ -68,6 +70,8 @@ struct Memory {
     lines: HashMap<(Kind, String), Known>,
     /// How many lines were taken in since the start.
     taken_in: u64,
+    /// What is wrong and not settled yet.
+    found: Found,
 }
 
 /// What the list says of one thing: its last line.
@@ -138,30 +142,30 @@ impl Spent {
     /// The file cannot be read or written, is another database's, or has a line that was not written here.
     pub(super) fn open(folder: &Path, seal: &Seal, clock: &Clock, kept: bool, last: i64) -> io::Result<(Self, Found)> {
         let (path, now) = (folder.join(FILE), clock.now());
-        let (known, lines, torn, mut found) = match std::fs::read(&path) {
+        let (lines, before, stale) = match std::fs::read(&path) {
             Ok(bytes) => {
-                let (lines, torn) = read(&bytes, seal)?;
-                let count = lines.len();
-                (last_of_each(lines, now), count, torn, Found::Fits)
+                let Content { lines, found, torn } = read(&bytes, seal)?;
+                (lines, found, torn)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (HashMap::new(), 0, true, if kept { Found::Missing } else { Found::Fits })
+                (Vec::new(), if kept { Found::Missing } else { Found::Fits }, true)
             }
             Err(error) => return Err(error),
         };
-        let latest = known.values().map(|known: &Known| known.entry).max().unwrap_or(0);
-        if latest > last {
-            found = Found::Ahead(latest);
-        }
-        if torn || lines != known.len() {
-            durable::replace(&path, text(&known, seal).as_bytes(), 0o600)?;
+        let count = lines.len();
+        let known = last_of_each(lines, now);
+        let latest = known.values().map(|known| known.entry).max().unwrap_or(0);
+        let found = if before == Found::Fits && latest > last { Found::Ahead(latest) } else { before };
+        let memory = Memory { lines: known, taken_in: 0, found };
+        if stale || found != before || count != memory.lines.len() {
+            durable::replace(&path, memory.text(seal).as_bytes(), 0o600)?;
         }
         let out = Out::open(&path)?;
         let inner = Inner {
             seal: seal.clone(),
             clock: clock.clone(),
             path,
-            known: RwLock::new(Memory { lines: known, taken_in: 0 }),
+            known: RwLock::new(memory),
             waiting: Mutex::default(),
             out: tokio::sync::Mutex::new(out),
         };
@@ -251,7 +255,11 @@ impl Spent {
     pub(super) async fn settle(&self, last: i64) -> io::Result<()> {
         self.all_synced().await?;
         let mut out = self.0.out.lock().await;
-        self.0.known_mut().lines.values_mut().for_each(|known| known.entry = known.entry.min(last));
+        {
+            let mut known = self.0.known_mut();
+            known.found = Found::Fits;
+            known.lines.values_mut().for_each(|known| known.entry = known.entry.min(last));
+        }
         self.rewrite(&mut out).await
     }
 
@@ -268,7 +276,7 @@ impl Spent {
     }
 
     async fn rewrite(&self, out: &mut Out) -> io::Result<()> {
-        let text = text(&self.0.known().lines, &self.0.seal);
+        let text = self.0.known().text(&self.0.seal);
         let path = self.0.path.clone();
         let new = on_disk(move || {
             durable::replace(&path, text.as_bytes(), 0o600)?;
@@ -336,39 +344,64 @@ fn append(file: &File, end: u64, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// The first line, as long as everything fits; else what is wrong stands after it.
 fn header(seal: &Seal) -> String {
     format!("placet spent 1 {}", seal.id())
 }
 
-fn text(known: &HashMap<(Kind, String), Known>, seal: &Seal) -> String {
-    let mut lines: Vec<_> = known
-        .iter()
-        .map(|((kind, id), Known { how, entry, until, .. })| Line {
-            kind: *kind,
-            id: id.clone(),
-            how: *how,
-            entry: *entry,
-            until: *until,
-        })
-        .collect();
-    lines.sort_by(|a, b| (a.entry, &a.id).cmp(&(b.entry, &b.id)));
-    let lines: String = lines.iter().map(|line| line.write(seal)).collect();
-    format!("{}\n{lines}", header(seal))
+impl Memory {
+    /// The whole file.
+    fn text(&self, seal: &Seal) -> String {
+        let mut lines: Vec<_> = self
+            .lines
+            .iter()
+            .map(|((kind, id), Known { how, entry, until, .. })| Line {
+                kind: *kind,
+                id: id.clone(),
+                how: *how,
+                entry: *entry,
+                until: *until,
+            })
+            .collect();
+        lines.sort_by(|a, b| (a.entry, &a.id).cmp(&(b.entry, &b.id)));
+        let lines: String = lines.iter().map(|line| line.write(seal)).collect();
+        let wrong = match self.found {
+            Found::Fits => String::new(),
+            Found::Missing => " missing".to_owned(),
+            Found::Ahead(entry) => format!(" ahead {entry}"),
+        };
+        format!("{}{wrong}\n{lines}", header(seal))
+    }
 }
 
-/// The lines of a file, and whether its end was torn off: a line that was never acknowledged.
-fn read(bytes: &[u8], seal: &Seal) -> io::Result<(Vec<Line>, bool)> {
+/// What a file holds.
+#[derive(Debug)]
+struct Content {
+    lines: Vec<Line>,
+    found: Found,
+    /// Its end was torn off: a line that was never acknowledged.
+    torn: bool,
+}
+
+fn read(bytes: &[u8], seal: &Seal) -> io::Result<Content> {
     let bad = |problem: String| io::Error::new(io::ErrorKind::InvalidData, problem);
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| bad("it is not text".to_owned()))?;
     let mut lines = text.lines().enumerate();
-    if lines.next().map(|(_, first)| first) != Some(header(seal).as_str()) {
-        return Err(bad("its first line is not that of a list under this seal.key".to_owned()));
-    }
+    let found = lines.next().and_then(|(_, first)| {
+        let wrong: Vec<_> = first.strip_prefix(&header(seal))?.split(' ').skip(1).collect();
+        match wrong[..] {
+            [] => Some(Found::Fits),
+            ["missing"] => Some(Found::Missing),
+            ["ahead", entry] => entry.parse().ok().map(Found::Ahead),
+            _ => None,
+        }
+    });
+    let found = found.ok_or_else(|| bad("its first line is not that of a list under this seal.key".to_owned()))?;
     let line = |(n, text)| {
         Line::read(text, seal).ok_or_else(|| bad(format!("line {} was not written by Placet, or is damaged", n + 1)))
     };
-    Ok((lines.map(line).collect::<Result<_, _>>()?, whole < bytes.len()))
+    Ok(Content { lines: lines.map(line).collect::<Result<_, _>>()?, found, torn: whole < bytes.len() })
 }
 
 fn last_of_each(lines: Vec<Line>, now: Millis) -> HashMap<(Kind, String), Known> {

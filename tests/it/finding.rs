@@ -22,7 +22,7 @@ fn plain() -> Requirement {
 }
 
 /// A call that was approved and sent, and whose answer was lost.
-async fn lost(bench: &Bench, arguments: &str, requirement: Requirement) -> HeldCall {
+pub(crate) async fn lost(bench: &Bench, arguments: &str, requirement: Requirement) -> HeldCall {
     *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection broke".into()));
     let call = bench.submit(arguments, requirement).await.call;
     let attached = bench.approvals.attach(call.submission.id);
@@ -34,7 +34,7 @@ async fn lost(bench: &Bench, arguments: &str, requirement: Requirement) -> HeldC
     call
 }
 
-fn find(call: &HeldCall, ran: bool, by: ReviewerId) -> Find {
+pub(crate) fn find(call: &HeldCall, ran: bool, by: ReviewerId) -> Find {
     let reason = "the policy is not there; password=hunter2hunter2".to_owned();
     Find { call: call.submission.id, ran, reason, by, channel: Channel::Page }
 }

@@ -99,7 +99,7 @@ pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
     }
     let mut snapshot = args.place.open(which).await?;
     let filter = filter(&mut snapshot, args).await?;
-    let lines = match &args.out {
+    let written = match &args.out {
         Some(file) => {
             let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let unwritable =
@@ -107,26 +107,26 @@ pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
             // The file as it was stays until the new one is whole.
             let mut new = tempfile::NamedTempFile::new_in(folder).map_err(|e| unwritable(&e))?;
             let mut out = io::BufWriter::new(&mut new);
-            let lines = write(&mut snapshot, &filter, args, &mut out).await?;
+            let written = write(&mut snapshot, &filter, args, &mut out).await?;
             let flushed = out.flush();
             drop(out);
             flushed.and_then(|()| new.as_file().sync_all()).map_err(|e| unwritable(&e))?;
             new.persist(file).map_err(|e| unwritable(&e.error))?;
-            lines
+            written
         }
         None => {
             let mut out = io::BufWriter::new(io::stdout().lock());
-            let lines = write(&mut snapshot, &filter, args, &mut out).await?;
+            let written = write(&mut snapshot, &filter, args, &mut out).await?;
             out.flush().or_else(gone).map_err(|e| Failure::failed(format!("it cannot be printed: {e}")))?;
-            lines
+            written
         }
     };
-    tell(&mut snapshot, args, lines).await?;
+    tell(&mut snapshot, args, &written).await?;
     Ok(Exit::Done)
 }
 
 /// What beside the export a person should know.
-async fn tell(snapshot: &mut Snapshot, args: &Args, lines: usize) -> Result<(), Failure> {
+async fn tell(snapshot: &mut Snapshot, args: &Args, &Written { lines, unknown }: &Written) -> Result<(), Failure> {
     if args.format != Format::Agentack {
         if lines == 0 {
             complain("no entry of the log fits what was asked for");
@@ -137,6 +137,12 @@ async fn tell(snapshot: &mut Snapshot, args: &Args, lines: usize) -> Result<(), 
     let open = snapshot.open_calls(last).await?;
     if open > 0 {
         complain(format!("calls in the log that have not ended: {open}; a trace has only those that have"));
+    }
+    if unknown > 0 {
+        complain(format!(
+            "calls of unknown outcome that nobody has looked into: {unknown}; for as long, agentack calls the trace \
+             incomplete; look, and write down what you find with `placet calls finding`"
+        ));
     }
     if lines == 0 {
         complain("no held call that has ended fits what was asked for");
@@ -149,13 +155,22 @@ async fn tell(snapshot: &mut Snapshot, args: &Args, lines: usize) -> Result<(), 
     Ok(())
 }
 
-/// Writes what fits; how many entries, or events of a trace.
+/// What was written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// Entries, or events of a trace before its end.
+    lines: usize,
+    /// Calls of a trace of which nobody knows whether they ran.
+    unknown: usize,
+}
+
+/// Writes what fits.
 async fn write(
     snapshot: &mut Snapshot,
     filter: &ExportFilter,
     args: &Args,
     out: &mut impl io::Write,
-) -> Result<usize, Failure> {
+) -> Result<Written, Failure> {
     let addresses: BTreeMap<_, _> = snapshot.addresses().await?.into_iter().collect();
     // What is written while the export runs is not in it.
     let last = snapshot.last().await?;
@@ -191,7 +206,7 @@ async fn write(
         written = written.and_then(|()| out.write_all(end.as_bytes()));
     }
     written.or_else(gone).map_err(|error| Failure::failed(format!("the export cannot be written: {error}")))?;
-    Ok(lines)
+    Ok(Written { lines, unknown: trace.unknown() })
 }
 
 /// A reader that has gone away has seen enough.

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 
 pub use alarm::{Alarms, Changed};
-pub use anchors::{AnchorPlace, AnchorState};
+pub use anchors::{AnchorPlace, AnchorState, Missed};
 pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};

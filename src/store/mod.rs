@@ -57,7 +57,7 @@ pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
 pub use receipt::Receipted;
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
-pub use snapshot::{ExportFilter, Snapshot};
+pub use snapshot::{ExportFilter, Snapshot, Sort};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

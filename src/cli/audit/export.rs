@@ -2,6 +2,8 @@
 //! entries, however long the log is; no page is read in a transaction that outlasts it, so a slow reader holds back
 //! nothing.
 
+mod filter;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,9 +12,9 @@ use clap::ValueEnum;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::{Failure, Where, Which};
+use super::{Failure, Where, Which, unwritable};
 use crate::audit::{Row, export, trace::Trace};
-use crate::call::{AgentName, Email, Millis, ReviewerId, UpstreamName};
+use crate::call::{AgentName, Millis, UpstreamName};
 use crate::cli::{Exit, complain};
 use crate::clock::Clock;
 use crate::store::{ExportFilter, Snapshot};
@@ -87,23 +89,29 @@ enum Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct States(Vec<String>);
 
-/// Exports. Nothing that fits is no error, and is said.
+/// Exports. Nothing that fits is no error, and is said; a name that the log has never seen is one, since nobody could
+/// tell then whether nothing happened or the name is wrong.
 pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
     if let (Some(from), Some(until)) = (args.from, args.until)
         && from >= until
     {
         return Err(Failure::usage(format!("--from {from} is not before --until {until}, so nothing can fit")));
     }
+    if which.json && args.format == Format::Csv {
+        return Err(Failure::usage("--json and --format csv contradict each other: leave one of them out"));
+    }
     if args.format == Format::Agentack && args.kind.is_some() {
         return Err(Failure::usage("--kind does not go with --format agentack: a trace needs every step of a call"));
     }
     let mut snapshot = args.place.open(which).await?;
-    let filter = filter(&mut snapshot, args).await?;
+    let filter = filter::filter(&mut snapshot, args).await?;
     let written = match &args.out {
         Some(file) => {
             let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let unwritable =
-                |error: &io::Error| Failure::failed(format!("{} cannot be written: {error}", file.display()));
+            let unwritable = |error: &io::Error| unwritable(file, error);
+            if file.is_dir() {
+                return Err(unwritable(&io::ErrorKind::IsADirectory.into()));
+            }
             // The file as it was stays until the new one is whole.
             let mut new = tempfile::NamedTempFile::new_in(folder).map_err(|e| unwritable(&e))?;
             let mut out = io::BufWriter::new(&mut new);
@@ -212,44 +220,6 @@ async fn write(
 /// A reader that has gone away has seen enough.
 fn gone(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
-}
-
-async fn filter(snapshot: &mut Snapshot, args: &Args) -> Result<ExportFilter, Failure> {
-    let reviewer = match &args.reviewer {
-        Some(text) => Some(reviewer(snapshot, text).await?),
-        None => None,
-    };
-    if let Some(name) = &args.agent
-        && !snapshot.knows_agent(name.as_str()).await?
-    {
-        return Err(Failure::usage(format!(
-            "--agent: there never was an agent {name}; `placet agent list` names them"
-        )));
-    }
-    Ok(ExportFilter {
-        from: args.from,
-        until: args.until,
-        kind: args.kind.clone(),
-        agent: args.agent.as_ref().map(ToString::to_string),
-        upstream: args.upstream.as_ref().map(ToString::to_string),
-        tool: args.tool.clone(),
-        reviewer,
-        states: args.outcome.clone().map(|States(states)| states),
-    })
-}
-
-/// A reviewer's id, by address or id.
-async fn reviewer(snapshot: &mut Snapshot, text: &str) -> Result<String, Failure> {
-    let known = snapshot.addresses().await?;
-    let wanted = text.parse::<ReviewerId>().map(|id| id.to_string());
-    let address = Email::parse(text).map(|email| email.to_string());
-    if wanted.is_err() && address.is_err() {
-        return Err(Failure::usage(format!("--reviewer: {text} is neither an address nor a reviewer's id")));
-    }
-    let found = known.into_iter().find(|(id, email)| wanted.as_ref() == Ok(id) || address.as_ref() == Ok(email));
-    found.map(|(id, _)| id).ok_or_else(|| {
-        Failure::usage(format!("--reviewer: nobody has the account {text}; `placet reviewer list` names them"))
-    })
 }
 
 fn moment(text: &str) -> Result<Millis, String> {

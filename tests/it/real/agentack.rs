@@ -84,8 +84,8 @@ async fn an_unknown_outcome_is_incomplete_until_a_person_has_found_out() {
         bench.approvals.find(crate::finding::find(&lost, ran, bench.noor)).await.unwrap();
         assert!(!export().await.contains("unknown outcome"));
         let events = std::fs::read_to_string(&trace).unwrap();
-        let events = events.lines().filter(|line| line.contains(&lost.submission.id.to_string()));
-        let last = events.last().unwrap();
+        let mut events = events.lines().filter(|line| line.contains(&lost.submission.id.to_string()));
+        let last = events.next_back().unwrap();
         assert_eq!(
             (last.contains("action_executed"), last.contains("found that it did not run")),
             (ran, !ran),

@@ -175,8 +175,8 @@ fn moment(iso: &str) -> String {
 
 fn put_back(detail: &Value) -> String {
     format!(
-        "The database was put back to how it was at {}: the outcome of {} calls is unknown, {} \
-         calls wait for a decision; sessions, links and API tokens were ended",
+        "The database was put back to how it was at {}. Calls whose outcome is unknown for it: {}; calls that wait for \
+         a decision: {}. Sessions, links and API tokens were ended",
         detail["as_of"].as_str().map_or_else(|| "an unknown moment".to_owned(), moment),
         detail["outcome_unknown"],
         detail["pending"]

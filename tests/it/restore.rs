@@ -123,7 +123,7 @@ async fn entries(app: &TestApp, kind: &str) -> Vec<StoredEntry> {
     app.app.store.entries(filter).await.unwrap()
 }
 
-fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
+pub(crate) fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
     std::fs::create_dir_all(to).unwrap();
     for file in std::fs::read_dir(from).unwrap() {
         let file = file.unwrap();
@@ -238,6 +238,10 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     let (_, audit) = mira.page(&app, "/audit").await;
     assert!(audit.contains("id=\"restored\"") && audit.contains("placet agent list"), "{audit}");
     moments_are_for_people(&audit);
+    assert!(
+        audit.contains("The audit log is not as Placet signed it.") && !audit.contains("counts for nothing"),
+        "{audit}"
+    );
     // Of what waits in the queue, the one from the copy says so.
     let (_, queue) = mira.page(&app, "/").await;
     assert_eq!((queue.matches("<li class").count(), queue.matches("from a copy, may have run").count()), (3, 1));

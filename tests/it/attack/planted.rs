@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use placet::approvals::{Channel, Find, FindError, ForwardError, How};
-use placet::call::{Requirement, Verdict};
+use placet::approvals::{Channel, Find, FindError, How};
+use placet::call::{HeldCall, Requirement, Verdict};
 use placet::clock::Clock;
 use placet::lifecycle::Tasks;
 use placet::store::{Receipted, Store};
@@ -16,6 +16,14 @@ use crate::support::triggers;
 
 fn plain() -> Requirement {
     Requirement::plain(Duration::from_secs(900))
+}
+
+/// A call that was approved and sent.
+async fn ran(bench: &Bench, arguments: &str) -> HeldCall {
+    let call = bench.hold(arguments).await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "executed").await
 }
 
 /// A trigger runs inside Placet's own writes, before what they wrote is sealed.
@@ -81,10 +89,7 @@ async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {
 #[tokio::test]
 async fn no_agent_is_given_the_result_of_another_call() {
     let bench = Bench::new().await;
-    let ran = bench.hold("{\"n\":1}").await;
-    bench.approvals.decide(bench.decision(&ran, bench.mira, Verdict::Approve)).await.unwrap();
-    bench.approvals.returned(ran.submission.id).await;
-    bench.until(&ran, "executed").await;
+    let ran = ran(&bench, "{\"n\":1}").await;
     let other = bench.submit("{\"n\":2}", plain()).await.call;
     bench.approvals.cancel(other.submission.id, bench.agent.id).await.unwrap();
     let (from, to) = (other.submission.same_call, ran.submission.id);
@@ -98,10 +103,7 @@ async fn no_agent_is_given_the_result_of_another_call() {
 #[tokio::test]
 async fn an_ended_call_with_other_arguments_is_not_genuine() {
     let bench = Bench::new().await;
-    let ran = bench.hold("{\"user\":\"alice\"}").await;
-    bench.approvals.decide(bench.decision(&ran, bench.mira, Verdict::Approve)).await.unwrap();
-    bench.approvals.returned(ran.submission.id).await;
-    bench.until(&ran, "executed").await;
+    let ran = ran(&bench, "{\"user\":\"alice\"}").await;
     assert!(bench.store.call(ran.submission.id).await.unwrap().unwrap().genuine);
     forge(&bench, "UPDATE call_params SET params = replace(params, 'alice', 'clara')").await;
     assert!(!bench.store.call(ran.submission.id).await.unwrap().unwrap().genuine);
@@ -110,11 +112,7 @@ async fn an_ended_call_with_other_arguments_is_not_genuine() {
 #[tokio::test]
 async fn a_finding_that_was_deleted_is_not_made_anew() {
     let bench = Bench::new().await;
-    *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection broke".into()));
-    let call = bench.hold("{}").await;
-    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
-    bench.approvals.returned(call.submission.id).await;
-    bench.until(&call, "outcome_unknown").await;
+    let call = crate::finding::lost(&bench, "{}", plain()).await;
     let find =
         |ran| Find { call: call.submission.id, ran, reason: "I looked".into(), by: bench.mira, channel: Channel::Page };
     bench.approvals.find(find(true)).await.unwrap();

@@ -367,6 +367,7 @@ async fn a_terminal_tells_and_takes_it() {
     };
     let (_, listed, _) = placet(&["calls", "list", "--state", "outcome_unknown"]).await;
     assert!(listed.contains(&id) && listed.contains("NOBODY KNOWS"), "{listed}");
+    assert!(listed.contains(&format!("`placet calls finding {id} --ran yes|no")), "{listed}");
     let (_, shown, _) = placet(&["calls", "show", &id]).await;
     assert!(shown.contains("the connection broke") && shown.contains("NOBODY KNOWS"), "{shown}");
     assert_eq!(placet(&["calls", "finding", &id, "--ran", "maybe", "--reason", "x"]).await.0, 64);

@@ -11,7 +11,7 @@ use rustix::fs::Access;
 
 use crate::anchor::is_public;
 use crate::call::json;
-use crate::config::{Anchor, AnchorTo, Config, ConfigProblem};
+use crate::config::{AnchorTo, Config, ConfigProblem};
 use crate::policy::{Problem, Severity};
 
 /// Whether this user may use a file or folder so.
@@ -42,7 +42,7 @@ pub(super) fn unusable(config: &Config, text: &str, file: &Path) -> Vec<ConfigPr
     let may = |path: &Path, access| Ok(rustix::fs::access(path, access)?);
     let mut problems = Vec::new();
     for (at, anchor) in config.anchors.iter().enumerate() {
-        if let Err(Wrong { severity, message, hint }) = judge(anchor, config.mail.is_some(), &may) {
+        if let Err(Wrong { severity, message, hint }) = judge(&anchor.to, &may) {
             let (line, column) = json::line_column(text, anchor.offset);
             let pointer = format!("/anchors/{at}/{}", kind(&anchor.to));
             let problem = Problem { severity, line, column, pointer, message, hint: Some(hint.to_owned()) };
@@ -61,16 +61,14 @@ fn kind(to: &AnchorTo) -> &'static str {
     }
 }
 
-fn judge(anchor: &Anchor, mails_leave: bool, may: May<'_>) -> Result<(), Wrong> {
-    match &anchor.to {
+fn judge(to: &AnchorTo, may: May<'_>) -> Result<(), Wrong> {
+    match to {
         AnchorTo::File(path) => file(path, may),
         AnchorTo::Command(words) => command(words.first().map(String::as_str).unwrap_or_default(), may),
         AnchorTo::Url { allow_private: true, .. } => Ok(()),
         AnchorTo::Url { url, allow_private: false } => public(url),
-        AnchorTo::Mail(_) if mails_leave => Ok(()),
-        AnchorTo::Mail(_) => {
-            Err(Wrong::gone("no mail leaves: there is no [mail] table".to_owned(), "add [mail] with smtp and from"))
-        }
+        // Whether mails leave, the file itself tells.
+        AnchorTo::Mail(_) => Ok(()),
     }
 }
 
@@ -143,13 +141,11 @@ fn public(url: &str) -> Result<(), Wrong> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
 
     use super::*;
 
-    fn judged(to: AnchorTo, may: May<'_>) -> Result<(), (Severity, String)> {
-        let anchor = Anchor { offset: 0, to, every: Duration::from_secs(1) };
-        judge(&anchor, false, may).map_err(|wrong| (wrong.severity, wrong.message))
+    fn judged(to: &AnchorTo, may: May<'_>) -> Result<(), (Severity, String)> {
+        judge(to, may).map_err(|wrong| (wrong.severity, wrong.message))
     }
 
     fn yes(_: &Path, _: Access) -> io::Result<()> {
@@ -166,12 +162,12 @@ mod tests {
         let at = |name: &str| AnchorTo::File(folder.path().join(name));
         fs::write(folder.path().join("notes"), "").unwrap();
         for name in ["notes", "new"] {
-            assert_eq!(judged(at(name), &yes), Ok(()), "{name}");
-            let (severity, why) = judged(at(name), &no).unwrap_err();
+            assert_eq!(judged(&at(name), &yes), Ok(()), "{name}");
+            let (severity, why) = judged(&at(name), &no).unwrap_err();
             assert!(severity == Severity::Warning && why.contains("cannot be written"), "{why}");
         }
         for (name, wanted) in [("none/notes", "none is not there"), ("notes/x", "notes is not there"), ("", "plain")] {
-            let (severity, why) = judged(at(name), &yes).unwrap_err();
+            let (severity, why) = judged(&at(name), &yes).unwrap_err();
             assert!(severity == Severity::Error && why.contains(wanted), "{why}");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made");
@@ -183,30 +179,26 @@ mod tests {
         let plain = folder.path().join("plain");
         fs::write(&plain, "#!/bin/sh\n").unwrap();
         let program = |name: &str| AnchorTo::Command(vec![name.to_owned()]);
-        assert_eq!((judged(program("sh"), &yes), judged(program("/bin/sh"), &yes)), (Ok(()), Ok(())));
-        assert_eq!(judged(program("/bin/sh"), &no), Err((Severity::Warning, "this user may not run /bin/sh".into())));
+        assert_eq!((judged(&program("sh"), &yes), judged(&program("/bin/sh"), &yes)), (Ok(()), Ok(())));
+        assert_eq!(judged(&program("/bin/sh"), &no), Err((Severity::Warning, "this user may not run /bin/sh".into())));
         fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
         for (name, wanted) in [
             ("placet-no-such-program", "there is no program placet-no-such-program in PATH"),
             ("/no/such/program", "there is no program /no/such/program"),
             (plain.to_str().unwrap(), "plain is not executable"),
         ] {
-            let (severity, why) = judged(program(name), &no).unwrap_err();
+            let (severity, why) = judged(&program(name), &no).unwrap_err();
             assert!(severity == Severity::Error && why.ends_with(wanted), "{why}");
         }
     }
 
     #[test]
-    fn addresses_and_mailboxes_are_judged_without_a_network() {
+    fn addresses_are_judged_without_a_network() {
         let url = |url: &str, allow_private| AnchorTo::Url { url: url.to_owned(), allow_private };
         for inside in ["https://10.0.0.1/x", "https://[::1]/", "https://localhost:8443/"] {
-            assert!(judged(url(inside, false), &yes).unwrap_err().1.contains("private network"), "{inside}");
-            assert_eq!(judged(url(inside, true), &yes), Ok(()), "{inside}");
+            assert!(judged(&url(inside, false), &yes).unwrap_err().1.contains("private network"), "{inside}");
+            assert_eq!(judged(&url(inside, true), &yes), Ok(()), "{inside}");
         }
-        assert_eq!(judged(url("https://witness.example.com/x", false), &yes), Ok(()));
-        let mail = AnchorTo::Mail("auditor@example.com".parse().unwrap());
-        assert!(judged(mail.clone(), &yes).unwrap_err().1.contains("no [mail]"));
-        let anchor = Anchor { offset: 0, to: mail, every: Duration::from_secs(1) };
-        assert_eq!(judge(&anchor, true, &yes), Ok(()));
+        assert_eq!(judged(&url("https://witness.example.com/x", false), &yes), Ok(()));
     }
 }

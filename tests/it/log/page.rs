@@ -83,8 +83,12 @@ async fn anchors_and_alarms_stand_on_top_and_other_systems_words_are_for_auditor
     }
     assert!(!page.contains("and said") && !page.contains("hunter2"), "{page}");
     store.anchor_reached("b", 48_212).await.unwrap();
-    store.anchors_configured(places[..2].to_vec()).await.unwrap();
+    // How a place is shown may be another now; it is the same place all the same.
+    let again = [place("a", "file", "/mnt/notes-by-another-name"), places[1].clone()];
+    store.anchors_configured(again.to_vec()).await.unwrap();
     let page = auditor.page("/audit").await;
+    assert!(page.contains("<code><bdi>/mnt/notes-by-another-name</bdi></code>"), "{page}");
+    assert_eq!(page.matches("An anchor was added: file a").count(), 1, "{page}");
     assert!(!page.contains("attempts failed") && !page.contains("x@example.com"), "{page}");
     assert!(
         page.contains("An anchor was removed: mail c")

@@ -5,24 +5,23 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures with the machine's clock")]
 
+#[path = "support/calls.rs"]
+mod calls;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use placet::approvals::{
-    Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings,
-};
+use calls::DAY;
+use placet::approvals::{Approvals, Seal};
 use placet::audit::Entry;
-use placet::call::{
-    AgentName, Answer, CallId, CallState, Caller, Digest, Email, Era, GroupName, HeldCall, Requirement, ReviewerId,
-    Submission, ToolName, UpstreamName, Verdict,
-};
+use placet::call::{CallId, CallState, Caller, Digest, HeldCall, Requirement, ReviewerId, Verdict};
 use placet::clock::{Clock, Entropy};
-use placet::identity::{AddReviewer, Identity, Roles, SessionLimits};
+use placet::identity::{Identity, SessionLimits};
 use placet::lifecycle::Tasks;
 use placet::notary::Notary;
-use placet::store::{HoldLimits, Store};
+use placet::store::Store;
 use tokio::task::JoinSet;
 
 const ENTRIES: usize = 1_000_000;
@@ -30,7 +29,6 @@ const ENTRIES: usize = 1_000_000;
 const WRITERS: usize = 256;
 /// Entries about one round of calls: one that runs, one that is rejected, and as many that need nobody.
 const ROUND: usize = 12;
-const DAY: Duration = Duration::from_secs(86_400);
 
 fn main() {
     // `cargo test --benches` and `cargo bench -- --list` run every bench target too: nothing to do for them.
@@ -100,21 +98,6 @@ fn run(folder: &Path, arguments: &[&str]) -> (Duration, u64) {
     (begun.elapsed(), most)
 }
 
-/// An upstream that runs whatever it is sent, and a policy that allows it.
-struct Allows;
-
-impl Forward for Allows {
-    fn forward<'a>(&'a self, _: &'a Submission) -> BoxFuture<'a, Result<Answer, ForwardError>> {
-        Box::pin(async { Ok(Answer::Result(r#"{"content":[{"type":"text","text":"done"}]}"#.into())) })
-    }
-}
-
-impl Rules for Allows {
-    fn still_allow(&self, _: &Submission) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 struct Service {
     store: Store,
     approvals: Approvals,
@@ -160,26 +143,10 @@ async fn fill(folder: &Path, wanted: usize) -> CallId {
 
 async fn service(store: Store, clock: Clock, entropy: Entropy, tasks: Tasks, seal: Seal) -> Service {
     let identity = Identity::new(store.clone(), clock, entropy.clone(), SessionLimits { idle: DAY, max: DAY });
-    let owner = Email::parse("owner@example.com").expect("an address");
-    let name = AgentName::new("bench").expect("a name");
-    let id = identity.agent_add(name.clone(), owner.clone(), vec![]).await.expect("an agent").agent.id;
-    let add = AddReviewer {
-        email: Email::parse("mira@example.com").expect("an address"),
-        name: None,
-        roles: Roles { reviewer: true, auditor: false, administrator: false },
-        groups: [GroupName::new("iam").expect("a name")].into(),
-        password: None,
-    };
-    let reviewer = identity.reviewer_add(add).await.expect("a reviewer").id;
-    let limits = HoldLimits {
-        pending: u32::MAX,
-        new_per_hour: u32::MAX,
-        result_ttl: DAY,
-        rejection_ttl: Duration::from_secs(600),
-    };
-    let settings = Settings { limits, self_approval: false };
-    let approvals = Approvals::new(store.clone(), entropy, tasks, seal, Arc::new(Allows), Arc::new(Allows), settings);
-    Service { store, approvals, agent: Caller { id, name, owner }, reviewer }
+    let agent = calls::agent(&identity, "bench".to_owned()).await;
+    let reviewer = calls::person(&identity, "mira@example.com", false, None).await;
+    let approvals = calls::approvals(&store, entropy, tasks, seal, u32::MAX);
+    Service { store, approvals, agent, reviewer }
 }
 
 impl Service {
@@ -206,38 +173,11 @@ impl Service {
     }
 
     async fn hold(&self, number: usize, what: &str) -> HeldCall {
-        let document = "x".repeat(600);
-        let arguments = format!(r#"{{"user_name":"{what}-{number}","policy_document":"{document}"}}"#);
-        let head = r#"{"name":"put_user_policy","arguments":"#;
-        let call = NewCall {
-            agent: self.agent.clone(),
-            upstream: UpstreamName::new("iam").expect("a name"),
-            upstream_config: Digest::of(b"config"),
-            tool: ToolName::new("put_user_policy").expect("a name"),
-            tool_schema: None,
-            params: format!("{head}{arguments}}}"),
-            arguments_at: Some((head.len(), head.len() + arguments.len())),
-            canonical_arguments: arguments,
-            headers: vec![],
-            policy: Digest::of(b"policy"),
-            rule: "/tools/put_user_policy".into(),
-            requirement: Requirement::plain(DAY),
-            era: Era::Sessions,
-            client: None,
-        };
+        let call = calls::call(self.agent.clone(), &format!("{what}-{number}"), Requirement::plain(DAY));
         self.approvals.submit(call).await.expect("it is held").call
     }
 
     async fn decide(&self, call: &HeldCall, verdict: Verdict) {
-        let decision = Decision {
-            call: call.submission.id,
-            digest: call.digest,
-            verdict,
-            reason: "as agreed with the owner".into(),
-            by: self.reviewer,
-            channel: Channel::Page,
-            confirmed: false,
-        };
-        self.approvals.decide(decision).await.expect("a decision");
+        self.approvals.decide(calls::decision(call, self.reviewer, verdict)).await.expect("a decision");
     }
 }

@@ -5,6 +5,8 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its tables")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures with the machine's clock")]
 
+#[path = "support/calls.rs"]
+mod calls;
 mod support;
 
 use std::net::SocketAddr;
@@ -13,18 +15,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use placet::approvals::{
-    Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings,
-};
+use calls::DAY;
+use placet::approvals::{Approvals, Seal};
 use placet::audit::Entry;
-use placet::call::{
-    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, Submission,
-    ToolName, UpstreamName, Verdict,
-};
+use placet::call::{AgentName, Caller, Email, GroupName, HeldCall, Millis, Requirement, ReviewerId, Verdict};
 use placet::clock::{Clock, Entropy};
-use placet::identity::{AddReviewer, Identity, Roles, SessionLimits};
+use placet::identity::{Identity, SessionLimits};
 use placet::lifecycle::Tasks;
-use placet::store::{HoldLimits, Store};
+use placet::store::Store;
 use secrecy::SecretString;
 use support::{Server, at, stub};
 use tokio::net::TcpListener;
@@ -38,7 +36,6 @@ const WRITERS: usize = 256;
 /// Operations of one measurement, and how often the two databases take turns.
 const OPERATIONS: usize = 4000;
 const ROUNDS: usize = 7;
-const DAY: Duration = Duration::from_secs(86_400);
 /// Who looks at the queue: a reviewer and an auditor.
 const PEOPLE: [&str; 2] = ["mira@example.com", "auditor@example.com"];
 /// How many calls each agent makes, which may not make more.
@@ -162,21 +159,6 @@ async fn signed_in(address: SocketAddr, email: &str) -> reqwest::Client {
     reqwest::Client::builder().default_headers(headers).build().expect("a client")
 }
 
-/// An upstream that runs whatever it is sent, and a policy that allows it.
-struct Allows;
-
-impl Forward for Allows {
-    fn forward<'a>(&'a self, _: &'a Submission) -> BoxFuture<'a, Result<Answer, ForwardError>> {
-        Box::pin(async { Ok(Answer::Result(r#"{"content":[]}"#.into())) })
-    }
-}
-
-impl Rules for Allows {
-    fn still_allow(&self, _: &Submission) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// The approvals over a real database.
 struct Process {
     tasks: Tasks,
@@ -195,30 +177,13 @@ impl Process {
         let store = Store::open(&folder, clock.clone(), &tasks).await.expect("a store");
         let seal = Seal::load_or_create(&folder, &entropy).expect("a key");
         let identity = Identity::new(store.clone(), clock, entropy.clone(), SessionLimits { idle: DAY, max: DAY });
-        let mut reviewers = Vec::new();
+        let mut people = Vec::new();
         for (email, auditor) in PEOPLE.into_iter().zip([false, true]) {
-            let add = AddReviewer {
-                email: Email::parse(email).expect("an address"),
-                name: None,
-                roles: Roles { reviewer: !auditor, auditor, administrator: false },
-                groups: [GroupName::new("iam").expect("a name")].into(),
-                password: Some(SecretString::from(PASSWORD)),
-            };
-            reviewers.push(identity.reviewer_add(add).await.expect("a reviewer").id);
+            people.push(calls::person(&identity, email, auditor, Some(SecretString::from(PASSWORD))).await);
         }
-        let settings = Settings {
-            limits: HoldLimits {
-                pending: CALLS as u32,
-                new_per_hour: CALLS as u32,
-                result_ttl: Duration::from_secs(3600),
-                rejection_ttl: Duration::from_secs(600),
-            },
-            self_approval: false,
-        };
-        let approvals =
-            Approvals::new(store.clone(), entropy, tasks.clone(), seal, Arc::new(Allows), Arc::new(Allows), settings);
+        let approvals = calls::approvals(&store, entropy, tasks.clone(), seal, CALLS as u32);
         let (agents, next) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Self { tasks, store, identity, approvals, agents, reviewer: reviewers[0], next })
+        Arc::new(Self { tasks, store, identity, approvals, agents, reviewer: people[0], next })
     }
 
     /// Enough agents for so many calls more.
@@ -226,10 +191,8 @@ impl Process {
         let wanted = (self.next.load(Ordering::Relaxed) + calls).div_ceil(CALLS);
         let here = self.agents.lock().expect("a list").len();
         self.each(WRITERS, wanted.saturating_sub(here), |process| async move {
-            let owner = Email::parse("owner@example.com").expect("an address");
-            let name = AgentName::new(format!("agent-{}", Entropy::System.uuid(Millis(0)))).expect("a name");
-            let id = process.identity.agent_add(name.clone(), owner.clone(), vec![]).await.expect("an agent").agent.id;
-            process.agents.lock().expect("a list").push(Caller { id, name, owner });
+            let agent = calls::agent(&process.identity, format!("agent-{}", Entropy::System.uuid(Millis(0)))).await;
+            process.agents.lock().expect("a list").push(agent);
         })
         .await;
     }
@@ -243,39 +206,15 @@ impl Process {
 
     async fn hold(&self) -> HeldCall {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let document = "x".repeat(600);
-        let arguments = format!(r#"{{"user_name":"user-{number}","policy_document":"{document}"}}"#);
-        let head = r#"{"name":"put_user_policy","arguments":"#;
         let group = GroupName::new("iam").expect("a name");
-        let call = NewCall {
-            agent: self.agents.lock().expect("a list")[number / CALLS].clone(),
-            upstream: UpstreamName::new("iam").expect("a name"),
-            upstream_config: Digest::of(b"config"),
-            tool: ToolName::new("put_user_policy").expect("a name"),
-            tool_schema: None,
-            params: format!("{head}{arguments}}}"),
-            arguments_at: Some((head.len(), head.len() + arguments.len())),
-            canonical_arguments: arguments,
-            headers: vec![],
-            policy: Digest::of(b"policy"),
-            rule: "/tools/put_user_policy".into(),
-            requirement: Requirement { reviewers: vec![group], ..Requirement::plain(DAY) },
-            era: Era::Sessions,
-            client: None,
-        };
+        let requirement = Requirement { reviewers: vec![group], ..Requirement::plain(DAY) };
+        let agent = self.agents.lock().expect("a list")[number / CALLS].clone();
+        let call = calls::call(agent, &format!("user-{number}"), requirement);
         self.approvals.submit(call).await.expect("a held call").call
     }
 
     async fn reject(&self, call: &HeldCall) {
-        let decision = Decision {
-            call: call.submission.id,
-            digest: call.digest,
-            verdict: Verdict::Reject,
-            reason: "scope Resource to one bucket".into(),
-            by: self.reviewer,
-            channel: Channel::Page,
-            confirmed: false,
-        };
+        let decision = calls::decision(call, self.reviewer, Verdict::Reject);
         self.approvals.decide(decision).await.expect("a decided call");
     }
 

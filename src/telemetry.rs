@@ -54,7 +54,14 @@ pub fn init_logs(level: &str) -> Result<(), TelemetryError> {
 
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let level = Some(level).filter(|level| !level.trim().is_empty()).unwrap_or("info");
-    EnvFilter::builder().parse(level).map_err(|_| TelemetryError::Filter(level.to_owned()))
+    let filter = EnvFilter::builder().parse(level).map_err(|_| TelemetryError::Filter(level.to_owned()))?;
+    // Every statement, at length, would drown what Placet says itself: at `trace` only, or where it is asked for.
+    let asked = |part: &str| part.trim().eq_ignore_ascii_case("trace") || part.trim().starts_with("sqlx");
+    if level.split(',').any(asked) {
+        return Ok(filter);
+    }
+    let quiet = "sqlx::query=info".parse().map_err(|_| TelemetryError::Filter(level.to_owned()))?;
+    Ok(filter.add_directive(quiet))
 }
 
 fn wants_json(format: Option<&str>, terminal: bool) -> Result<bool, TelemetryError> {
@@ -362,6 +369,20 @@ mod tests {
     #[test]
     fn a_bad_environment_is_named() {
         assert!(filter("").is_ok() && filter("placet=debug,info").is_ok());
+        for (level, statements) in [
+            ("debug", false),
+            ("placet=trace,debug", false),
+            ("trace", true),
+            ("info,sqlx=debug", true),
+            ("debug,sqlx::query=debug", true),
+        ] {
+            let log = tracing_subscriber::fmt().with_writer(std::io::sink).with_env_filter(filter(level).unwrap());
+            let told = tracing::subscriber::with_default(
+                log.finish(),
+                || tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG),
+            );
+            assert_eq!(told, statements, "{level}");
+        }
         let error = filter("placet=loud").map(|_| ()).map_err(|e| e.to_string());
         assert!(error.is_err_and(|e| e.starts_with("PLACET_LOG=\"placet=loud\" is not a log filter")));
         assert!(wants_json(Some("xml"), true).is_err());

@@ -8,6 +8,7 @@ mod address;
 mod command;
 mod file;
 mod mail;
+mod shown;
 mod url;
 
 use std::path::PathBuf;
@@ -52,13 +53,13 @@ impl Place {
         }
     }
 
-    /// How people know it, without what may be secret: a command's arguments and a URL's query stay out.
+    /// How people know it, without what may be secret.
     #[must_use]
     pub fn shown(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Command(command) => command.first().cloned().unwrap_or_default(),
-            Self::Url { url, .. } => url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            Self::Command(command) => shown::command(command),
+            Self::Url { url, .. } => shown::url(url),
             Self::Mail(email) => email.to_string(),
         }
     }
@@ -69,7 +70,8 @@ impl Place {
         let whole = match self {
             Self::Command(command) => command.join("\0"),
             Self::Url { url, .. } => url.clone(),
-            Self::File(_) | Self::Mail(_) => self.shown(),
+            Self::File(path) => path.display().to_string(),
+            Self::Mail(email) => email.to_string(),
         };
         Digest::of(format!("{}\0{whole}", self.kind()).as_bytes()).short()
     }

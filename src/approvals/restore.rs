@@ -25,7 +25,8 @@ pub async fn settle(
         return Ok(None);
     }
     let as_of = copy.as_ref().map_or(as_of, |copy| copy.at);
-    let why = format!("the database was put back to how it was at {as_of}, and what happened since is not known");
+    let then = as_of.in_words();
+    let why = format!("the database was put back to how it was at {then}, and what happened since is not known");
     let mut done = Aftermath::default();
     for call in store.unfinished().await? {
         let why = why.clone();

@@ -21,6 +21,7 @@
 pub mod checkpoint;
 mod entry;
 pub mod export;
+pub mod kinds;
 pub mod note;
 pub mod receipt;
 mod row;

@@ -26,6 +26,13 @@ impl Millis {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// As people read it, to the second: `2026-11-22 14:02:11 UTC`; the bare number where no calendar reaches it.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let moment = jiff::Timestamp::from_millisecond(self.0);
+        moment.map_or_else(|_| self.to_string(), |moment| moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
+
     /// How long from `earlier` to this moment; zero if it lies before.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -51,6 +58,7 @@ mod tests {
     fn prints_utc_with_milliseconds() {
         assert_eq!(Millis(1_795_356_131_007).to_string(), "2026-11-22T14:02:11.007Z");
         assert_eq!(Millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Millis(1_795_356_131_007).in_words(), "2026-11-22 14:02:11 UTC");
     }
 
     #[test]
@@ -58,6 +66,6 @@ mod tests {
         assert_eq!(Millis::MAX.after(Duration::from_secs(1)), Millis::MAX);
         assert_eq!(Millis(i64::MIN).before(Duration::MAX), Millis(i64::MIN));
         assert_eq!(Millis(0).since(Millis(5)), Duration::ZERO);
-        assert!(Millis::MAX.to_string().ends_with("ms"));
+        assert!(Millis::MAX.to_string().ends_with("ms") && Millis::MAX.in_words().ends_with("ms"));
     }
 }

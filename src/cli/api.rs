@@ -21,6 +21,10 @@ pub struct Server {
     config: PathBuf,
 }
 
+/// What to do without a token that counts.
+const GIVE_ONE: &str =
+    "make one with `placet reviewer token EMAIL`, then set PLACET_TOKEN to it or give a file with --token-file";
+
 /// A failure, with the exit code that it means.
 #[derive(Debug)]
 pub struct Failure {
@@ -35,6 +39,12 @@ impl Failure {
     pub fn failed(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into() }
     }
+}
+
+/// The token does not count.
+pub fn not_accepted() -> Failure {
+    let why = "this API token is not accepted: it was mistyped, has expired or was ended";
+    Failure::failed(format!("{why}; {GIVE_ONE}"))
 }
 
 /// An open API.
@@ -53,7 +63,7 @@ impl Server {
     pub fn open(&self) -> Result<Api, Failure> {
         let base = match &self.server {
             Some(url) => url.clone(),
-            None => crate::config::Config::load(&self.config)
+            None => crate::config::Config::load_without_secrets(&self.config)
                 .map_err(|problems| {
                     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
                     Failure::failed(format!("{}\nor give the address with --server URL", problems.join("\n")))
@@ -64,13 +74,11 @@ impl Server {
         let token = match &self.token_file {
             Some(file) => std::fs::read_to_string(file)
                 .map_err(|error| Failure::failed(format!("{} cannot be read: {error}", file.display())))?,
-            None => std::env::var("PLACET_TOKEN").map_err(|_| Failure {
-                exit: Exit::Usage,
-                message: "no API token: make one with `placet reviewer token EMAIL`, then set PLACET_TOKEN to it or \
-                          give a file with --token-file"
-                    .into(),
-            })?,
+            None => std::env::var("PLACET_TOKEN").unwrap_or_default(),
         };
+        if token.trim().is_empty() {
+            return Err(Failure::failed(format!("no API token: {GIVE_ONE}")));
+        }
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -116,6 +124,9 @@ impl Api {
         if status.is_success() {
             return serde_json::from_str(&text)
                 .map_err(|error| Failure::failed(format!("{} answered something else than JSON: {error}", self.base)));
+        }
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            return Err(not_accepted());
         }
         let problem: Value = serde_json::from_str(&text).unwrap_or_default();
         let words = ["detail", "title"].iter().find_map(|key| problem.get(key).and_then(Value::as_str));

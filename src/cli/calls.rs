@@ -145,7 +145,7 @@ async fn list(api: &Api, state: &str, json: bool) -> Result<(), Failure> {
     }
     for call in &calls {
         let last = match call["state"].as_str() {
-            Some("outcome_unknown") => found(call).to_owned(),
+            Some("outcome_unknown") => found(call),
             Some("pending") if call["restored_as_of"].is_string() => {
                 format!("until {}  FROM A COPY: it may have run since", text(call, "expires_at"))
             }
@@ -188,7 +188,8 @@ fn show(call: &Value) {
         None => say(format!("arguments   {}", text(call, "arguments"))),
     }
     if let Some(masked @ 1..) = call["masked"].as_u64() {
-        complain(format!("{masked} masked; `placet calls show ID --reveal` shows them, and the log says who looked"));
+        let id = text(call, "id");
+        complain(format!("{masked} masked; `placet calls show {id} --reveal` shows them, and the log says who looked"));
     }
     warn_of_copy(call);
     if call["state"] == "outcome_unknown" {
@@ -224,11 +225,14 @@ fn warn_of_copy(call: &Value) {
 }
 
 /// What is known of a call that may have run.
-fn found(call: &Value) -> &'static str {
+fn found(call: &Value) -> String {
     match call["finding"]["ran"].as_bool() {
-        None => "NOBODY KNOWS whether it ran: look, then `placet calls finding ID --ran yes|no --reason R`",
-        Some(true) => "was found to have run",
-        Some(false) => "was found not to have run",
+        None => format!(
+            "NOBODY KNOWS whether it ran: look, then `placet calls finding {} --ran yes|no --reason R`",
+            text(call, "id")
+        ),
+        Some(true) => "was found to have run".to_owned(),
+        Some(false) => "was found not to have run".to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `placet check`: what is wrong with placet.toml and the policy, all of it, one problem a line. Groups and numbers of
-//! reviewers are judged by the accounts in the data folder, once there are any.
+//! reviewers are judged by the accounts in the data folder, once there are any; anchors by what is on this machine.
+
+mod anchors;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -74,7 +76,8 @@ pub fn run(args: &Args) -> Exit {
 fn line(found: &ConfigProblem) -> Line<'_> {
     let Problem { severity, line, column, pointer, message, hint } = &found.problem;
     let (file, hint) = (found.file.display().to_string(), hint.as_deref());
-    Line { severity: *severity, file, line: *line, column: *column, pointer, message, hint }
+    // A file that cannot be read has no lines; in JSON they count from 1 all the same.
+    Line { severity: *severity, file, line: (*line).max(1), column: (*column).max(1), pointer, message, hint }
 }
 
 fn check(args: &Args) -> Report {
@@ -161,6 +164,7 @@ impl Report {
         match config {
             Ok(mut config) => {
                 self.problems.append(&mut config.warnings);
+                self.problems.extend(anchors::unusable(&config, &text, path));
                 (Some(config), Some(partial))
             }
             Err(problems) => {
@@ -238,6 +242,15 @@ mod tests {
     }
 
     #[test]
+    fn an_anchor_that_would_get_nothing_is_an_error_where_it_stands() {
+        let anchors = "[[anchors]]\nurl = \"https://witness.example.com/x\"\n[[anchors]]\nfile = \"none/notes\"\n";
+        let folder = folder(&[("placet.toml", &[CONFIG, anchors.as_bytes()].concat()), ("policy.json", POLICY)]);
+        let (exit, lines) = report(folder.path(), None);
+        assert_eq!((exit, lines.len()), (Exit::No, 1), "{lines:?}");
+        assert!(lines[0].starts_with("placet.toml:7:8 /anchors/1/file: the folder "), "{lines:?}");
+    }
+
+    #[test]
     fn both_files_are_judged_even_where_the_first_is_wrong() {
         let config = [b"liste = \"127.0.0.1:1\"\n", CONFIG].concat();
         let policy = br#"{"version": "1", "tool": {}}"#;
@@ -283,7 +296,7 @@ mod tests {
         let folder = folder(&[("placet.toml", CONFIG), ("bad.json", b"{\n \"version\": \"\xff\"}")]);
         let (exit, lines) = report(folder.path(), None);
         assert_eq!(exit, Exit::Failed);
-        assert!(lines[0].starts_with("policy.json:1:1 : this file cannot be read: No such file"), "{lines:?}");
+        assert!(lines[0].starts_with("policy.json: there is no such file (`placet init` writes"), "{lines:?}");
         let (exit, lines) = report(folder.path(), Some("bad.json"));
         assert_eq!(exit, Exit::No);
         assert!(lines[0].starts_with("bad.json:2:14 : this file cannot be read: it is not UTF-8"), "{lines:?}");

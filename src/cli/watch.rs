@@ -2,10 +2,10 @@
 
 use futures_util::StreamExt as _;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::api::{Failure, Server, block_on};
+use super::api::{Failure, Server, block_on, not_accepted};
 use super::{Exit, complain, say};
 
 /// Arguments of `placet watch`.
@@ -38,10 +38,10 @@ async fn watch(args: Args) -> Result<(), Failure> {
     let token = HeaderValue::from_str(&format!("Bearer {}", api.token())).map_err(|error| bad(&error))?;
     request.headers_mut().insert("authorization", token);
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.map_err(|error| match error {
-        Error::Http(response) if response.status().is_client_error() => Failure {
-            exit: Exit::No,
-            message: format!("{url} refused (HTTP {}); is the token right and not expired?", response.status()),
-        },
+        Error::Http(response) if response.status() == StatusCode::UNAUTHORIZED => not_accepted(),
+        Error::Http(response) if response.status().is_client_error() => {
+            Failure { exit: Exit::No, message: format!("{url} refused (HTTP {})", response.status()) }
+        }
         error => bad(&error),
     })?;
     complain(format!("watching {url}"));

@@ -159,6 +159,8 @@ pub enum MailSecurity {
 /// One of `[[anchors]]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
+    /// Where it stands in the file: the byte at which its place is named.
+    pub offset: usize,
     /// Where checkpoints go.
     pub to: AnchorTo,
     /// How often.
@@ -183,7 +185,8 @@ pub enum AnchorTo {
     Mail(Email),
 }
 
-/// One problem of placet.toml, or of what it names. Printed as `FILE:LINE:COLUMN /pointer: message (hint)`.
+/// One problem of placet.toml, or of what it names. Printed as `FILE:LINE:COLUMN /pointer: message (hint)`; without a
+/// line, which is then 0, as `FILE: message (hint)`: the file itself is not there, or cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
     /// The file.
@@ -194,7 +197,12 @@ pub struct ConfigProblem {
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.problem)
+        let (file, problem) = (self.file.display(), &self.problem);
+        if problem.line > 0 {
+            return write!(f, "{file}:{problem}");
+        }
+        write!(f, "{file}: {}", problem.message)?;
+        problem.hint.iter().try_for_each(|hint| write!(f, " ({hint})"))
     }
 }
 
@@ -261,13 +269,13 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> ConfigProblem {
         std::io::ErrorKind::NotFound => "`placet init` writes one to start from, or name the right file",
         _ => "make it a text file in UTF-8 that this user may read",
     };
-    let problem = Problem {
-        severity: Severity::Error,
-        line: 1,
-        column: 1,
-        pointer: String::new(),
-        message: format!("this file cannot be read: {error}"),
-        hint: Some(hint.to_owned()),
+    let message = match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder, not a file".to_owned(),
+        _ => format!("this file cannot be read: {error}"),
     };
+    let hint = Some(hint.to_owned());
+    let problem = Problem { severity: Severity::Error, line: 0, column: 0, pointer: String::new(), message, hint };
     ConfigProblem { file: path.to_owned(), problem }
 }

@@ -369,7 +369,7 @@ impl Source<'_, '_> {
         let fields = self.reader.object(at, &ANCHOR)?;
         let every = self.span(fields.get("every"), minutes(5), positive_duration);
         let given: Vec<_> = ANCHOR[..4].iter().filter_map(|key| Some((*key, fields.get(key)?))).collect();
-        let [(kind, to)] = given.as_slice() else {
+        let [(kind, place)] = given.as_slice() else {
             let message = format!("an anchor has one place, this one has {}", given.len());
             self.reader.error(at, message, "write one of file, command, url and mail");
             return None;
@@ -378,20 +378,20 @@ impl Source<'_, '_> {
             self.reader.error(&at, "\"allow_private\" is about a url", "leave it out");
         }
         let to = match *kind {
-            "file" => AnchorTo::File(self.folder.join(self.reader.text(to)?)),
-            "command" => AnchorTo::Command(self.command(to)?),
+            "file" => AnchorTo::File(self.folder.join(self.reader.text(place)?)),
+            "command" => AnchorTo::Command(self.command(place)?),
             "url" => {
                 let allow_private = self.flag(fields.get("allow_private"))?;
                 let read = |text: &str| address::anchor(text, allow_private);
-                let url = self.reader.parsed(to, "write an address such as \"https://…\"", read)?;
+                let url = self.reader.parsed(place, "write an address such as \"https://…\"", read)?;
                 AnchorTo::Url { url, allow_private }
             }
             _ => {
                 let read = |text: &str| Email::parse(text).map_err(|error| error.to_string());
-                AnchorTo::Mail(self.reader.parsed(to, ADDRESS_HINT, read)?)
+                AnchorTo::Mail(self.reader.parsed(place, ADDRESS_HINT, read)?)
             }
         };
-        Some(Anchor { to, every: every? })
+        Some(Anchor { offset: place.node.span.start, to, every: every? })
     }
 
     fn span(

@@ -155,7 +155,7 @@ fn a_file_that_is_not_there_says_what_writes_one() {
     let problems = Config::load(Path::new("/nowhere/placet.toml")).unwrap_err();
     assert_eq!(
         problems[0].to_string(),
-        "/nowhere/placet.toml:1:1 : this file cannot be read: No such file or directory (os error 2) \
+        "/nowhere/placet.toml: there is no such file \
          (`placet init` writes one to start from, or name the right file)"
     );
 }

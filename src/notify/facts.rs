@@ -81,7 +81,7 @@ pub(super) fn tell(
         tool: submission.tool.to_string(),
         arguments: call
             .arguments()
-            .map_or_else(|| vec!["(erased by now, as the retention asks)".to_owned()], arguments::lines),
+            .map_or_else(|| vec!["(erased, as the configured retention asks)".to_owned()], arguments::lines),
         about,
     })
 }

@@ -20,6 +20,7 @@ pub(crate) mod source;
 pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
 pub use model::{Defaults, Policy};
 pub use parse::{Parsed, parse};
+pub(crate) use problem::closest;
 pub use problem::{Problem, Severity};
 pub use ruling::{Asked, Call, MethodRuling, Ruling};
 

@@ -57,7 +57,8 @@ impl Review {
         let mut banners = self.0.overview.banners(self.0.clock.now()).await;
         let now = self.0.clock.now();
         if let Some(alarms) = self.0.store.alarms_since(now.before(ALARMS)).await? {
-            banners.insert(0, Banner::Alarms { count: alarms.count, latest: self.time(alarms.latest) });
+            let rows = alarms.of_log < alarms.count;
+            banners.insert(0, Banner::Alarms { count: alarms.count, latest: self.time(alarms.latest), rows });
         }
         let ahead = self.0.store.clock_ahead();
         if ahead > ASKEW {

@@ -14,6 +14,7 @@ use super::timeline::log_alarm;
 use super::view::Text;
 use super::view::audit::{AnchorFacts, LogAlarm, LogFacts, RestoredFacts, SignedFacts};
 use super::view::error::Problem;
+use crate::call::secrets;
 use crate::identity::Reviewer;
 use crate::store::{AnchorState, LogEntry};
 
@@ -87,9 +88,10 @@ impl Review {
         LogAlarm { seq: entry.seq, at: self.time(entry.at), what: Text::new(words) }
     }
 
-    /// Places and the words of other systems are for who reads everything.
+    /// The words of other systems are for who reads everything.
     fn anchor_facts(&self, anchor: &AnchorState, everything: bool) -> AnchorFacts {
-        let error = anchor.error.as_deref().zip(anchor.tried_at);
+        let words = |text: &String| Text::new(&secrets::mask_text(text));
+        let error = anchor.error.as_ref().zip(anchor.tried_at);
         AnchorFacts {
             kind: match anchor.kind.as_str() {
                 "file" => "File",
@@ -97,10 +99,12 @@ impl Review {
                 "url" => "URL",
                 _ => "Mail",
             },
-            place: everything.then(|| Text::new(&anchor.shown)),
+            place: Text::new(&anchor.shown),
+            id: anchor.id.clone(),
             last: anchor.last.map(|(size, at)| (size, self.time(at))),
             failures: anchor.failures,
-            error: error.map(|(why, at)| (Text::new(if everything { why } else { "" }), self.time(at))),
+            said: error.and_then(|(missed, _)| missed.said.as_ref().filter(|_| everything).map(words)),
+            error: error.map(|(missed, at)| (words(&missed.why), self.time(at))),
         }
     }
 }

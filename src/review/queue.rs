@@ -109,6 +109,7 @@ impl Review {
             need: u32::from(submission.requirement.quorum.approvals()),
             aside,
             without_reviewer: lacks_reviewers(call, everybody, self.solo()),
+            from_copy: call.as_of.is_some(),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Review;
 use super::view::Text;
 use super::view::call::{Event, EventKind};
-use crate::call::secrets;
+use crate::call::{Millis, secrets};
 use crate::identity::Reviewer;
 use crate::store::StoredEntry;
 
@@ -78,7 +78,7 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
             EventKind::Alarm,
             None,
             "The database was put back from a copy; the call may have been decided and run since",
-            detail("as_of").map(|at| format!("as of {at}")),
+            detail("as_of").map(|at| format!("as of {}", moment(&at))),
         ),
         "call.revealed" => told(EventKind::Plain, person, "looked at the masked secrets", None),
         "call.erased" => {
@@ -167,11 +167,17 @@ pub fn log_alarm(kind: &str, detail: &Value) -> String {
     }
 }
 
+/// A moment of the log as the rest of a page writes moments.
+fn moment(iso: &str) -> String {
+    let read = iso.parse::<jiff::Timestamp>();
+    read.map_or_else(|_| iso.to_owned(), |at| Millis(at.as_millisecond()).in_words())
+}
+
 fn put_back(detail: &Value) -> String {
     format!(
-        "The database was put back to how it was at {}: the outcome of {} calls is unknown, {} \
-         calls wait for a decision; sessions, links and API tokens were ended",
-        detail["as_of"].as_str().unwrap_or("an unknown moment"),
+        "The database was put back to how it was at {}. Calls whose outcome is unknown for it: {}; calls that wait for \
+         a decision: {}. Sessions, links and API tokens were ended",
+        detail["as_of"].as_str().map_or_else(|| "an unknown moment".to_owned(), moment),
         detail["outcome_unknown"],
         detail["pending"]
     )

@@ -134,7 +134,16 @@ impl Review {
             let body: serde_json::Value = serde_json::from_str(&entry.body).ok()?;
             Some(body["detail"]["claim"].as_str()?.to_owned())
         });
-        let reads = held.submission.requirement.context.iter().filter(|read| may && read.arguments.is_ok());
+        let reads = &held.submission.requirement.context;
+        let unreadable = match reads.as_slice() {
+            _ if !may => None,
+            [] => Some("the policy names no tool under context that would read it."),
+            all if all.iter().all(|read| read.arguments.is_err()) => {
+                Some("what the policy would read cannot be made out of this call’s arguments.")
+            }
+            _ => None,
+        };
+        let reads = reads.iter().filter(|read| may && read.arguments.is_ok());
         Unknown {
             at: self.time(held.changed_at),
             why: Text::new(&sentence(&secrets::mask_text(why))),
@@ -151,6 +160,7 @@ impl Review {
             }),
             form: may.then(|| FindingForm { error: shown.error.clone(), reason: shown.reason.clone() }),
             readable: reads.map(|read| Text::new(&read.tool)).collect(),
+            unreadable,
             compared: self.compared(held, kept, &shown.now),
         }
     }

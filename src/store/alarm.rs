@@ -42,6 +42,8 @@ pub(super) struct Raised(Mutex<HashMap<Changed, Millis>>);
 pub struct Alarms {
     /// How many.
     pub count: u64,
+    /// How many of them say that the log is not what was signed.
+    pub of_log: u64,
     /// When the last one was.
     pub latest: Millis,
 }
@@ -98,8 +100,11 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn alarms_since(&self, from: Millis) -> Result<Option<Alarms>, StoreError> {
-        let sql = "SELECT count(*), max(at) FROM entries WHERE substr(kind, 1, 6) = 'alarm.' AND at >= $1";
-        let (count, latest): (i64, Option<i64>) = sqlx::query_as(sql).bind(from.0).fetch_one(self.readers()).await?;
-        Ok(latest.map(|latest| Alarms { count: u64::try_from(count).unwrap_or(0), latest: Millis(latest) }))
+        let sql = "SELECT count(*), count(*) FILTER (WHERE substr(kind, 1, 10) = 'alarm.log_'), max(at) FROM entries
+                   WHERE substr(kind, 1, 6) = 'alarm.' AND at >= $1";
+        let query = sqlx::query_as(sql).bind(from.0).fetch_one(self.readers());
+        let (count, of_log, latest): (i64, i64, Option<i64>) = query.await?;
+        let number = |count| u64::try_from(count).unwrap_or(0);
+        Ok(latest.map(|latest| Alarms { count: number(count), of_log: number(of_log), latest: Millis(latest) }))
     }
 }

@@ -34,7 +34,16 @@ pub struct AnchorState {
     /// Attempts that failed since the last one that did not.
     pub failures: u64,
     /// Why the last attempt failed.
-    pub error: Option<String>,
+    pub error: Option<Missed>,
+}
+
+/// Why a place did not get its checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// In Placet's words.
+    pub why: String,
+    /// What the other side said.
+    pub said: Option<String>,
 }
 
 impl Store {
@@ -57,6 +66,9 @@ impl Store {
                     }
                 }
                 for place in places {
+                    // The place is the same, but how it is shown may have been decided by an earlier version.
+                    let sql = "UPDATE anchors SET place = $2 WHERE id = $1 AND place <> $2";
+                    sqlx::query(sql).bind(&place.id).bind(&place.shown).execute(tx.connection()).await?;
                     let sql = "INSERT INTO anchors (id, kind, place, configured) VALUES ($1, $2, $3, 1)
                                ON CONFLICT (id) DO UPDATE SET configured = 1 WHERE configured = 0";
                     let query = sqlx::query(sql).bind(&place.id).bind(place.kind).bind(&place.shown);
@@ -98,12 +110,14 @@ impl Store {
         .await
     }
 
-    /// A place did not get its checkpoint. The first time in a row is said in the log.
+    /// A place did not get its checkpoint, for a reason of one line, and `said` something. The first time in a row is
+    /// said in the log.
     ///
     /// # Errors
     /// It was not written.
-    pub async fn anchor_missed(&self, id: &str, why: &str) -> Result<(), StoreError> {
-        let (id, why) = (id.to_owned(), why.to_owned());
+    pub async fn anchor_missed(&self, id: &str, why: &str, said: Option<&str>) -> Result<(), StoreError> {
+        // One column: what was said begins behind the line's end.
+        let (id, why) = (id.to_owned(), [&[why][..], said.as_slice()].concat().join("\n"));
         self.write("anchor_missed", move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE anchors SET tried_at = $2, failures = failures + 1, error = $3 WHERE id = $1
@@ -121,6 +135,13 @@ impl Store {
     }
 }
 
+fn missed(text: &str) -> Missed {
+    match text.split_once('\n') {
+        Some((why, said)) => Missed { why: why.to_owned(), said: Some(said.to_owned()) },
+        None => Missed { why: text.to_owned(), said: None },
+    }
+}
+
 fn anchor(row: &SqliteRow) -> Result<AnchorState, StoreError> {
     let size: Option<i64> = row.try_get("size")?;
     let at: Option<i64> = row.try_get("at")?;
@@ -131,6 +152,6 @@ fn anchor(row: &SqliteRow) -> Result<AnchorState, StoreError> {
         last: size.and_then(|size| u64::try_from(size).ok()).zip(at.map(Millis)),
         tried_at: row.try_get::<Option<i64>, _>("tried_at")?.map(Millis),
         failures: u64::try_from(row.try_get::<i64, _>("failures")?).unwrap_or(0),
-        error: row.try_get("error")?,
+        error: row.try_get::<Option<String>, _>("error")?.as_deref().map(missed),
     })
 }

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 
 pub use alarm::{Alarms, Changed};
-pub use anchors::{AnchorPlace, AnchorState};
+pub use anchors::{AnchorPlace, AnchorState, Missed};
 pub use backup::{Backup, BackupError, CopyMark};
 pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, Holding, NotChanged, Scene};
 pub use calls_read::{CallFilter, CallPage};
@@ -61,7 +61,7 @@ pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
 pub use receipt::Receipted;
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
-pub use snapshot::{ExportFilter, Snapshot};
+pub use snapshot::{ExportFilter, Snapshot, Sort};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

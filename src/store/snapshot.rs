@@ -41,6 +41,30 @@ pub struct ExportFilter {
     pub states: Option<Vec<String>>,
 }
 
+/// What entries are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Kinds of entries.
+    Kind,
+    /// Agents' names.
+    Agent,
+    /// Upstreams' names.
+    Upstream,
+    /// Tools' names.
+    Tool,
+}
+
+impl Sort {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Agent => "agent",
+            Self::Upstream => "upstream",
+            Self::Tool => "tool",
+        }
+    }
+}
+
 /// Columns of an entry, as [`entry`] reads them.
 pub(super) const ENTRY: &str =
     "e.seq, e.at, e.kind, e.call_id, e.agent, e.upstream, e.tool, e.reviewer_id, e.body, e.leaf";
@@ -220,16 +244,20 @@ impl Snapshot {
         Ok(sqlx::query_as("SELECT id, email FROM reviewers").fetch_all(&mut self.connection).await?)
     }
 
-    /// Whether there ever was an agent of this name.
+    /// The names that the log has of this sort, in order; none where `name` is one of them.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn knows_agent(&mut self, name: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM agents WHERE name = $1 LIMIT 1")
-            .bind(name)
-            .fetch_optional(&mut self.connection)
-            .await?;
-        Ok(found.is_some())
+    pub async fn others_than(&mut self, sort: Sort, name: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let column = sort.column();
+        let sql = format!("SELECT 1 FROM entries WHERE {column} = $1 LIMIT 1");
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(name);
+        let found: Option<i64> = query.fetch_optional(&mut self.connection).await?;
+        if found.is_some() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT DISTINCT {column} FROM entries WHERE {column} IS NOT NULL ORDER BY 1");
+        Ok(Some(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut self.connection).await?))
     }
 }
 

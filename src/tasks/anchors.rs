@@ -84,7 +84,7 @@ async fn deliver(anchor: &Anchor, with: &Anchoring) -> Result<u64, ()> {
             telemetry::anchor_failed(kind, &id);
             let why = &undelivered.why;
             tracing::error!(anchor = id, kind, why, "a checkpoint did not reach its anchor; trying again");
-            (with.store.anchor_missed(&id, &undelivered.to_string()).await, Err(()))
+            (with.store.anchor_missed(&id, why, undelivered.said.as_deref()).await, Err(()))
         }
     };
     if let Err(error) = written {

@@ -22,7 +22,7 @@ fn plain() -> Requirement {
 }
 
 /// A call that was approved and sent, and whose answer was lost.
-async fn lost(bench: &Bench, arguments: &str, requirement: Requirement) -> HeldCall {
+pub(crate) async fn lost(bench: &Bench, arguments: &str, requirement: Requirement) -> HeldCall {
     *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection broke".into()));
     let call = bench.submit(arguments, requirement).await.call;
     let attached = bench.approvals.attach(call.submission.id);
@@ -34,7 +34,7 @@ async fn lost(bench: &Bench, arguments: &str, requirement: Requirement) -> HeldC
     call
 }
 
-fn find(call: &HeldCall, ran: bool, by: ReviewerId) -> Find {
+pub(crate) fn find(call: &HeldCall, ran: bool, by: ReviewerId) -> Find {
     let reason = "the policy is not there; password=hunter2hunter2".to_owned();
     Find { call: call.submission.id, ran, reason, by, channel: Channel::Page }
 }
@@ -367,6 +367,7 @@ async fn a_terminal_tells_and_takes_it() {
     };
     let (_, listed, _) = placet(&["calls", "list", "--state", "outcome_unknown"]).await;
     assert!(listed.contains(&id) && listed.contains("NOBODY KNOWS"), "{listed}");
+    assert!(listed.contains(&format!("`placet calls finding {id} --ran yes|no")), "{listed}");
     let (_, shown, _) = placet(&["calls", "show", &id]).await;
     assert!(shown.contains("the connection broke") && shown.contains("NOBODY KNOWS"), "{shown}");
     assert_eq!(placet(&["calls", "finding", &id, "--ran", "maybe", "--reason", "x"]).await.0, 64);

@@ -125,7 +125,7 @@ async fn entries(app: &TestApp, kind: &str) -> Vec<StoredEntry> {
     app.app.store.entries(filter).await.unwrap()
 }
 
-fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
+pub(crate) fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
     std::fs::create_dir_all(to).unwrap();
     for file in std::fs::read_dir(from).unwrap() {
         let file = file.unwrap();
@@ -224,6 +224,7 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     assert_eq!(unknown["result"]["_meta"]["placet/call"]["state"], "outcome_unknown", "{unknown}");
     let (_, page) = mira.page(&app, &format!("/calls/{parked}")).await;
     assert!(page.contains("Nobody knows whether this ran") && page.contains("it was approved, and may have run"));
+    moments_are_for_people(&page);
     mira.did_not_run(parked).await;
     let (_parked, anew) = ask(&app, &bot, "parked").await;
     assert_ne!(anew.submission.id, parked);
@@ -238,11 +239,20 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     agent(&app, &revoked).await;
     let (_, audit) = mira.page(&app, "/audit").await;
     assert!(audit.contains("id=\"restored\"") && audit.contains("placet agent list"), "{audit}");
+    moments_are_for_people(&audit);
+    assert!(
+        audit.contains("The audit log is not as Placet signed it.") && !audit.contains("counts for nothing"),
+        "{audit}"
+    );
+    // Of what waits in the queue, the one from the copy says so.
+    let (_, queue) = mira.page(&app, "/").await;
+    assert_eq!((queue.matches("<li class").count(), queue.matches("from a copy, may have run").count()), (3, 1));
 
     // What waits says that it may have run; what came after says nothing of the kind.
     let (_, page) = mira.page(&app, &format!("/calls/{waits}")).await;
     let warning = page.find("This call may have been decided and run already").expect("a warning");
-    assert!(warning < page.find("id=\"decide\"").unwrap() && page.contains("2026-11-22 14:02"), "{page}");
+    assert!(warning < page.find("id=\"decide\"").unwrap() && page.contains("as of 2026-11-22 14:02:11 UTC"), "{page}");
+    moments_are_for_people(&page);
     assert_eq!(mira.api(&app, waits).await.1["restored_as_of"], "2026-11-22T14:02:11.000Z");
     assert_eq!(mira.api(&app, anew.submission.id).await.1["restored_as_of"], Value::Null);
     let (_, page) = mira.page(&app, &format!("/calls/{}", anew.submission.id)).await;
@@ -263,6 +273,16 @@ async fn yesterdays_backup_runs_nothing_and_says_what_it_is() {
     );
     assert_eq!(mira.page(&app, "/").await.0, StatusCode::OK, "who signed in since stays signed in");
     assert_eq!(app.app.store.copy_mark().await.unwrap(), None);
+}
+
+/// No moment stands in the text of a page as programs write it.
+fn moments_are_for_people(page: &str) {
+    let text = page.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect::<String>();
+    let iso = text.match_indices('T').find(|(at, _)| {
+        let around = text.as_bytes().get(at.saturating_sub(3)..at + 4).unwrap_or_default();
+        matches!(around, [b'-', a, b, b'T', c, d, b':'] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()))
+    });
+    assert_eq!(iso.map(|(at, _)| &text[at - 10..at + 10]), None);
 }
 
 /// The whole folder is put back, published checkpoint and all: only what is kept elsewhere knows better.

@@ -269,7 +269,10 @@ async fn secrets_are_masked_wherever_a_call_goes_and_revealed_only_on_the_record
     assert_eq!(status, 403, "a token that only reads reveals nothing");
     let (status, value) = world.api(&world.decides, Method::POST, &format!("/api/v1{own}/reveal")).await;
     assert_eq!(status, 200);
-    let shown = world.terminal(&world.decides, &["calls", "show", &call.submission.id.to_string(), "--reveal"]).await;
+    let id = call.submission.id.to_string();
+    let covered = world.terminal(&world.decides, &["calls", "show", &id]).await;
+    assert!(covered.contains(&format!("`placet calls show {id} --reveal` shows them")), "{covered}");
+    let shown = world.terminal(&world.decides, &["calls", "show", &id, "--reveal"]).await;
     for part in ["hunter2-by-name", "hunter2-nested", "MIIEneedle"] {
         assert!(page.contains(part) && value.contains(part) && shown.contains(part), "{part}");
     }

@@ -93,7 +93,11 @@ async fn a_call_is_watched_listed_read_and_decided() {
     let unknown = placet(&app, &reads, &["calls", "show", "00000000-0000-7000-8000-000000000000"]).await;
     assert_eq!(unknown.code, 1, "{}", unknown.err);
     assert_eq!(placet(&app, &reads, &["calls", "show", "../x"]).await.code, 64);
-    assert_eq!(placet(&app, "plt_api_wrong", &["calls"]).await.code, 1);
-    let ends = placet(&app, "plt_api_wrong", &["watch"]).await;
-    assert!(ends.code == 1 && ends.err.contains("refused"), "{}", ends.err);
+    for (token, why) in [("plt_api_wrong", "not accepted"), ("", "no API token"), (" ", "no API token")] {
+        for command in ["calls", "watch"] {
+            let said = placet(&app, token, &[command]).await;
+            assert!(said.code == 2 && said.err.contains(why) && !said.err.contains("Bearer"), "{}", said.err);
+            assert!(said.err.contains("PLACET_TOKEN") && said.err.contains("--token-file"), "{}", said.err);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //! entries, however long the log is; no page is read in a transaction that outlasts it, so a slow reader holds back
 //! nothing.
 
+mod filter;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,9 +12,9 @@ use clap::ValueEnum;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-use super::{Failure, Where, Which};
+use super::{Failure, Where, Which, unwritable};
 use crate::audit::{Row, export, trace::Trace};
-use crate::call::{AgentName, Email, Millis, ReviewerId, UpstreamName};
+use crate::call::{AgentName, Millis, UpstreamName};
 use crate::cli::{Exit, complain};
 use crate::clock::Clock;
 use crate::store::{ExportFilter, Snapshot};
@@ -87,46 +89,52 @@ enum Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct States(Vec<String>);
 
-/// Exports. Nothing that fits is no error, and is said.
+/// Exports. Nothing that fits is no error, and is said; a name that the log has never seen is one, since nobody could
+/// tell then whether nothing happened or the name is wrong.
 pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
     if let (Some(from), Some(until)) = (args.from, args.until)
         && from >= until
     {
         return Err(Failure::usage(format!("--from {from} is not before --until {until}, so nothing can fit")));
     }
+    if which.json && args.format == Format::Csv {
+        return Err(Failure::usage("--json and --format csv contradict each other: leave one of them out"));
+    }
     if args.format == Format::Agentack && args.kind.is_some() {
         return Err(Failure::usage("--kind does not go with --format agentack: a trace needs every step of a call"));
     }
     let mut snapshot = args.place.open(which).await?;
-    let filter = filter(&mut snapshot, args).await?;
-    let lines = match &args.out {
+    let filter = filter::filter(&mut snapshot, args).await?;
+    let written = match &args.out {
         Some(file) => {
             let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let unwritable =
-                |error: &io::Error| Failure::failed(format!("{} cannot be written: {error}", file.display()));
+            let unwritable = |error: &io::Error| unwritable(file, error);
+            if file.is_dir() {
+                return Err(unwritable(&io::ErrorKind::IsADirectory.into()));
+            }
             // The file as it was stays until the new one is whole.
             let mut new = tempfile::NamedTempFile::new_in(folder).map_err(|e| unwritable(&e))?;
             let mut out = io::BufWriter::new(&mut new);
-            let lines = write(&mut snapshot, &filter, args, &mut out).await?;
+            let written = write(&mut snapshot, &filter, args, &mut out).await?;
             let flushed = out.flush();
             drop(out);
             flushed.and_then(|()| new.as_file().sync_all()).map_err(|e| unwritable(&e))?;
             new.persist(file).map_err(|e| unwritable(&e.error))?;
-            lines
+            written
         }
         None => {
             let mut out = io::BufWriter::new(io::stdout().lock());
-            let lines = write(&mut snapshot, &filter, args, &mut out).await?;
+            let written = write(&mut snapshot, &filter, args, &mut out).await?;
             out.flush().or_else(gone).map_err(|e| Failure::failed(format!("it cannot be printed: {e}")))?;
-            lines
+            written
         }
     };
-    tell(&mut snapshot, args, lines).await?;
+    tell(&mut snapshot, args, &written).await?;
     Ok(Exit::Done)
 }
 
 /// What beside the export a person should know.
-async fn tell(snapshot: &mut Snapshot, args: &Args, lines: usize) -> Result<(), Failure> {
+async fn tell(snapshot: &mut Snapshot, args: &Args, &Written { lines, unknown }: &Written) -> Result<(), Failure> {
     if args.format != Format::Agentack {
         if lines == 0 {
             complain("no entry of the log fits what was asked for");
@@ -137,6 +145,12 @@ async fn tell(snapshot: &mut Snapshot, args: &Args, lines: usize) -> Result<(), 
     let open = snapshot.open_calls(last).await?;
     if open > 0 {
         complain(format!("calls in the log that have not ended: {open}; a trace has only those that have"));
+    }
+    if unknown > 0 {
+        complain(format!(
+            "calls of unknown outcome that nobody has looked into: {unknown}; for as long, agentack calls the trace \
+             incomplete; look, and write down what you find with `placet calls finding`"
+        ));
     }
     if lines == 0 {
         complain("no held call that has ended fits what was asked for");
@@ -149,13 +163,22 @@ async fn tell(snapshot: &mut Snapshot, args: &Args, lines: usize) -> Result<(), 
     Ok(())
 }
 
-/// Writes what fits; how many entries, or events of a trace.
+/// What was written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// Entries, or events of a trace before its end.
+    lines: usize,
+    /// Calls of a trace of which nobody knows whether they ran.
+    unknown: usize,
+}
+
+/// Writes what fits.
 async fn write(
     snapshot: &mut Snapshot,
     filter: &ExportFilter,
     args: &Args,
     out: &mut impl io::Write,
-) -> Result<usize, Failure> {
+) -> Result<Written, Failure> {
     let addresses: BTreeMap<_, _> = snapshot.addresses().await?.into_iter().collect();
     // What is written while the export runs is not in it.
     let last = snapshot.last().await?;
@@ -191,50 +214,12 @@ async fn write(
         written = written.and_then(|()| out.write_all(end.as_bytes()));
     }
     written.or_else(gone).map_err(|error| Failure::failed(format!("the export cannot be written: {error}")))?;
-    Ok(lines)
+    Ok(Written { lines, unknown: trace.unknown() })
 }
 
 /// A reader that has gone away has seen enough.
 fn gone(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
-}
-
-async fn filter(snapshot: &mut Snapshot, args: &Args) -> Result<ExportFilter, Failure> {
-    let reviewer = match &args.reviewer {
-        Some(text) => Some(reviewer(snapshot, text).await?),
-        None => None,
-    };
-    if let Some(name) = &args.agent
-        && !snapshot.knows_agent(name.as_str()).await?
-    {
-        return Err(Failure::usage(format!(
-            "--agent: there never was an agent {name}; `placet agent list` names them"
-        )));
-    }
-    Ok(ExportFilter {
-        from: args.from,
-        until: args.until,
-        kind: args.kind.clone(),
-        agent: args.agent.as_ref().map(ToString::to_string),
-        upstream: args.upstream.as_ref().map(ToString::to_string),
-        tool: args.tool.clone(),
-        reviewer,
-        states: args.outcome.clone().map(|States(states)| states),
-    })
-}
-
-/// A reviewer's id, by address or id.
-async fn reviewer(snapshot: &mut Snapshot, text: &str) -> Result<String, Failure> {
-    let known = snapshot.addresses().await?;
-    let wanted = text.parse::<ReviewerId>().map(|id| id.to_string());
-    let address = Email::parse(text).map(|email| email.to_string());
-    if wanted.is_err() && address.is_err() {
-        return Err(Failure::usage(format!("--reviewer: {text} is neither an address nor a reviewer's id")));
-    }
-    let found = known.into_iter().find(|(id, email)| wanted.as_ref() == Ok(id) || address.as_ref() == Ok(email));
-    found.map(|(id, _)| id).ok_or_else(|| {
-        Failure::usage(format!("--reviewer: nobody has the account {text}; `placet reviewer list` names them"))
-    })
 }
 
 fn moment(text: &str) -> Result<Millis, String> {

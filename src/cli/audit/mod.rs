@@ -7,7 +7,8 @@ mod receipt;
 mod rotate;
 mod verify;
 
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -64,6 +65,24 @@ impl Failure {
     fn failed(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into() }
     }
+}
+
+/// Why a file that was asked for could not be made, in words that name no other file.
+fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.display();
+    let why = match error.kind() {
+        ErrorKind::NotFound => format!("the folder {folder} is not there; make it, or name another"),
+        ErrorKind::PermissionDenied => format!("this user may not write to {folder}; name another folder"),
+        ErrorKind::NotADirectory => format!("{folder} is not a folder; name another"),
+        ErrorKind::IsADirectory => "it is a folder; name a file in it".to_owned(),
+        ErrorKind::AlreadyExists => "it is there already, and a receipt replaces no file; name another".to_owned(),
+        ErrorKind::StorageFull => format!("the disk of {folder} is full"),
+        kind => {
+            error.raw_os_error().map_or_else(|| kind.to_string(), |code| io::Error::from_raw_os_error(code).to_string())
+        }
+    };
+    Failure::failed(format!("{} cannot be written: {why}", file.display()))
 }
 
 impl From<StoreError> for Failure {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Failure, Where, Which};
+use super::{Failure, Where, Which, unwritable};
 use crate::audit::Checkpoint;
 use crate::audit::note::VerifyingKey;
 use crate::audit::receipt::{Proof, Receipt};
@@ -70,7 +70,7 @@ pub(super) async fn make(which: &Which, args: &Make) -> Result<Exit, Failure> {
     };
     let written =
         std::fs::File::create_new(file).and_then(|mut new| writeln!(new, "{text}").and_then(|()| new.sync_all()));
-    written.map_err(|error| Failure::failed(format!("{} cannot be written: {error}", file.display())))?;
+    written.map_err(|error| unwritable(file, &error))?;
     Ok(Exit::Done)
 }
 

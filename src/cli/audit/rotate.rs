@@ -8,6 +8,7 @@ use crate::clock::Entropy;
 use crate::config::Config;
 use crate::control::{Command, Reply};
 use crate::notary::{Notary, NotaryError, Rotated};
+use crate::store::StoreError;
 
 /// Arguments of `placet audit rotate-key`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +45,16 @@ fn without(config: &Config) -> Result<Reply, Exit> {
         notary.checkpoint().await?;
         Ok::<_, NotaryError>(Reply::Rotated { old, new })
     };
-    let done = in_runtime(async { alone(&config.data_dir, replaced).await.map_err(|error| error.to_string()) });
+    let done = in_runtime(async {
+        alone(&config.data_dir, replaced).await.map_err(|error| match error {
+            StoreError::InUse(_) => format!(
+                "a Placet runs on {}: stop it first, if the key is lost. As long as it runs it has the key: `placet audit \
+                 rotate-key` without --lost replaces it, and the old key signs that",
+                config.data_dir.display()
+            ),
+            error => error.to_string(),
+        })
+    });
     match done.map(|replaced| replaced.unwrap_or_else(Reply::from)) {
         Ok(Reply::Refused { why, wrong }) => {
             complain(why);

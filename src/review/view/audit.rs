@@ -80,14 +80,18 @@ impl SignedFacts {
 pub struct AnchorFacts {
     /// File, Command, URL or Mail.
     pub kind: &'static str,
-    /// Where it is; `None` for who may not read everything.
-    pub place: Option<Text>,
+    /// Where it is, without what may be secret.
+    pub place: Text,
+    /// What entries of the log call it.
+    pub id: String,
     /// How many entries the checkpoint covers that it got last, and when.
     pub last: Option<(u64, Time)>,
     /// Attempts that failed since.
     pub failures: u64,
-    /// Why the last attempt failed, and when; without words for who may not read everything.
+    /// Why the last attempt failed, and when.
     pub error: Option<(Text, Time)>,
+    /// What the other side said then; `None` for who may not read everything.
+    pub said: Option<Text>,
 }
 
 /// Something that was found wrong with the log at a start.

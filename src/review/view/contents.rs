@@ -90,7 +90,7 @@ pub enum OutcomeBody {
     Document(Vec<CodeLine>),
     /// Anything else.
     Text(Text),
-    /// Erased by now.
+    /// Erased, or not kept.
     Gone,
     /// What is kept is not what was recorded: it is not shown, which is an alarm.
     Untrue,

@@ -101,12 +101,15 @@ pub enum Banner {
         /// The first problem, as `FILE:LINE:COLUMN: message`.
         problem: Text,
     },
-    /// The log has alarms of the last week: something was changed behind Placet's back.
+    /// The log has alarms of the last week: something was changed behind Placet's back, or the log is not what was
+    /// signed.
     Alarms {
         /// How many.
         count: u64,
         /// The last one.
         latest: Time,
+        /// Some are about more than the log itself: what was changed is known, and counts for nothing.
+        rows: bool,
     },
     /// The machine's clock was set back: Placet's time is ahead of it, and so are the times on pages.
     ClockSetBack {

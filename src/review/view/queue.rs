@@ -115,4 +115,6 @@ pub struct QueueItem {
     pub aside: Option<&'static str>,
     /// No reviewer may decide this call.
     pub without_reviewer: bool,
+    /// It comes from a copy of the database: it may have been decided, and have run, since.
+    pub from_copy: bool,
 }

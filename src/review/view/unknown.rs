@@ -26,6 +26,8 @@ pub struct Unknown {
     /// The tools that can be asked again by the form to `/calls/{id}/read-back` with `csrf`; empty where the policy names
     /// none, or this person may not.
     pub readable: Vec<Text>,
+    /// Why there is nothing to ask, in a sentence; `None` where there is, or where this person may not.
+    pub unreadable: Option<&'static str>,
     /// What they said when the call was held, and say now: the answer to that form.
     pub compared: Vec<Compared>,
 }

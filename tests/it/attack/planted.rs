@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use placet::approvals::{Channel, Find, FindError, ForwardError, How};
-use placet::call::{Requirement, Verdict};
+use placet::approvals::{Channel, Find, FindError, How};
+use placet::call::{HeldCall, Requirement, Verdict};
 use placet::clock::Clock;
 use placet::lifecycle::Tasks;
 use placet::store::{Receipted, Store};
@@ -16,6 +16,14 @@ use crate::support::triggers;
 
 fn plain() -> Requirement {
     Requirement::plain(Duration::from_secs(900))
+}
+
+/// A call that was approved and sent.
+async fn ran(bench: &Bench, arguments: &str) -> HeldCall {
+    let call = bench.hold(arguments).await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "executed").await
 }
 
 /// A trigger runs inside Placet's own writes, before what they wrote is sealed.
@@ -54,10 +62,10 @@ async fn an_analysed_database_opens_and_is_written() {
     approve(&bench, &call, bench.mira).await.unwrap();
 }
 
-/// Entries are found by a column, which is no part of what was hashed.
-#[tokio::test]
-async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {
-    let bench = Bench::new().await;
+/// A call runs, its row is put back to before that, and the log is treated with `traces`; where `stopped`, Placet was
+/// stopped and started in between, so that nothing is left in memory.
+async fn runs_once_though_put_back(traces: &str, stopped: bool) {
+    let mut bench = Bench::new().await;
     let call = bench.hold("{}").await;
     bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
     let tables = ["calls", "votes", "call_answers"];
@@ -66,39 +74,24 @@ async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {
     }
     bench.approvals.returned(call.submission.id).await;
     bench.until(&call, "executed").await;
-    let hide = "UPDATE entries SET call_id = NULL WHERE kind IN ('call.released', 'call.executed');";
-    forge(&bench, &[triggers::AWAY, hide, triggers::back()].concat()).await;
-    for table in tables {
-        put_back(&bench, table).await;
-    }
-    bench.approvals.returned(call.submission.id).await;
-    bench.until(&call, "revoked").await;
-    assert_eq!(bench.sent(), 1);
-    assert!(alarmed(&bench, &call).await);
-}
-
-/// As above, and Placet was stopped and started in between, so that nothing is left in memory. `traces` is what the
-/// attacker does to the log.
-async fn runs_once_though_put_back_after_a_restart(traces: &str) {
-    let bench = Bench::new().await;
-    let call = bench.hold("{}").await;
-    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
-    let tables = ["calls", "votes", "call_answers"];
-    for table in tables {
-        keep(&bench, table).await;
-    }
-    bench.approvals.returned(call.submission.id).await;
-    bench.until(&call, "executed").await;
-    let bench = bench.restart().await;
     forge(&bench, &[triggers::AWAY, traces, triggers::back()].concat()).await;
     for table in tables {
         put_back(&bench, table).await;
     }
-    let bench = bench.restart().await;
+    if stopped {
+        bench = bench.restart().await;
+    }
     bench.approvals.returned(call.submission.id).await;
     bench.until(&call, "revoked").await;
     assert_eq!(bench.sent(), 1, "{traces}");
     assert!(alarmed(&bench, &call).await, "{traces}");
+}
+
+/// Entries are found by columns, which are no part of what was hashed.
+#[tokio::test]
+async fn a_call_whose_run_is_hidden_from_its_row_does_not_run_again() {
+    let hide = "UPDATE entries SET call_id = NULL WHERE kind IN ('call.released', 'call.executed');";
+    runs_once_though_put_back(hide, false).await;
 }
 
 #[tokio::test]
@@ -109,7 +102,7 @@ async fn a_call_that_an_earlier_process_ran_does_not_run_again() {
         "UPDATE entries SET body = replace(body, 'call.released', 'mail.sent'), kind = 'mail.sent'
          WHERE kind = 'call.released'; UPDATE entries SET call_id = NULL WHERE kind = 'call.executed';",
     ] {
-        runs_once_though_put_back_after_a_restart(traces).await;
+        runs_once_though_put_back(traces, true).await;
     }
 }
 
@@ -142,10 +135,7 @@ async fn a_rejected_call_that_is_put_back_is_not_approved() {
 #[tokio::test]
 async fn no_agent_is_given_the_result_of_another_call() {
     let bench = Bench::new().await;
-    let ran = bench.hold("{\"n\":1}").await;
-    bench.approvals.decide(bench.decision(&ran, bench.mira, Verdict::Approve)).await.unwrap();
-    bench.approvals.returned(ran.submission.id).await;
-    bench.until(&ran, "executed").await;
+    let ran = ran(&bench, "{\"n\":1}").await;
     let other = bench.submit("{\"n\":2}", plain()).await.call;
     bench.approvals.cancel(other.submission.id, bench.agent.id).await.unwrap();
     let (from, to) = (other.submission.same_call, ran.submission.id);
@@ -159,10 +149,7 @@ async fn no_agent_is_given_the_result_of_another_call() {
 #[tokio::test]
 async fn an_ended_call_with_other_arguments_is_not_genuine() {
     let bench = Bench::new().await;
-    let ran = bench.hold("{\"user\":\"alice\"}").await;
-    bench.approvals.decide(bench.decision(&ran, bench.mira, Verdict::Approve)).await.unwrap();
-    bench.approvals.returned(ran.submission.id).await;
-    bench.until(&ran, "executed").await;
+    let ran = ran(&bench, "{\"user\":\"alice\"}").await;
     assert!(bench.store.call(ran.submission.id).await.unwrap().unwrap().genuine);
     forge(&bench, "UPDATE call_params SET params = replace(params, 'alice', 'clara')").await;
     assert!(!bench.store.call(ran.submission.id).await.unwrap().unwrap().genuine);
@@ -171,11 +158,7 @@ async fn an_ended_call_with_other_arguments_is_not_genuine() {
 #[tokio::test]
 async fn a_finding_that_was_deleted_is_not_made_anew() {
     let bench = Bench::new().await;
-    *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection broke".into()));
-    let call = bench.hold("{}").await;
-    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
-    bench.approvals.returned(call.submission.id).await;
-    bench.until(&call, "outcome_unknown").await;
+    let call = crate::finding::lost(&bench, "{}", plain()).await;
     let find =
         |ran| Find { call: call.submission.id, ran, reason: "I looked".into(), by: bench.mira, channel: Channel::Page };
     bench.approvals.find(find(true)).await.unwrap();

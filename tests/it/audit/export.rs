@@ -56,16 +56,33 @@ async fn filters_choose_and_wrong_ones_say_what_is_wrong() {
     let early = count(&["--until", "2026-11-22T14:03"]).await;
     let late = count(&["--from", "2026-11-22T15:03:00+01:00"]).await;
     assert!(!early.is_empty() && !late.is_empty() && early.len() + late.len() == all.len());
-    let none = audit(&bench, &["export", "--kind", "call.approoved"]).await;
-    assert_eq!((none.code, none.out.as_str()), (0, ""));
-    assert!(none.err.contains("no entry"), "{}", none.err);
+    // A kind that Placet writes, of which there is none yet, and one that it does not.
+    for kind in ["call.outcome_unknown", "alarm."] {
+        let none = audit(&bench, &["export", "--kind", kind]).await;
+        assert_eq!((none.code, none.out.as_str()), (0, ""));
+        assert!(none.err.contains("no entry"), "{}", none.err);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (option, name, why) in [
+        ("--kind", "call.approoved", "did you mean \"call.approved\"?"),
+        ("--kind", "calls.", "it has "),
+        ("--agent", "ci-bott", "did you mean \"ci-bot\"?"),
+        ("--upstream", "aim", "did you mean \"iam\"?"),
+        ("--tool", "put_user_polcy", "did you mean \"put_user_policy\"?"),
+        ("--tool", "execute_sql", "it has \"put_user_policy\""),
+        ("--reviewer", "myra@example.com", "did you mean \"mira@example.com\"?"),
+    ] {
+        let said = audit(&bench, &["export", option, name, "--out", out.to_str().unwrap()]).await;
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{option} {name}: {}", said.err);
+        assert!(said.err.contains(why) && said.err.contains("the log has never seen"), "{name}: {}", said.err);
+        assert!(!out.exists(), "{option} {name}: nothing is written");
+    }
 
     for (wrong, why) in [
         (&["--from", "yesterday"][..], "2026-11-22T14:00"),
         (&["--from", "2026-11-23", "--until", "2026-11-22"], "nothing can fit"),
-        (&["--reviewer", "nobody@example.com"], "nobody has the account"),
         (&["--reviewer", "mira"], "neither an address"),
-        (&["--agent", "ci-bott"], "never was an agent"),
         (&["--agent", "a b"], "letters, digits"),
         (&["--upstream", ""], "letters, digits"),
         (&["--outcome", "done"], "denied-not-executed"),
@@ -73,10 +90,45 @@ async fn filters_choose_and_wrong_ones_say_what_is_wrong() {
         (&["--format", "xml"], "jsonl"),
         (&["--format", "agentack", "--kind", "call."], "every step"),
         (&["--unknown"], "--unknown"),
+        (&["--json", "--format", "csv"], "contradict"),
     ] {
         let said = audit(&bench, &[&["export"], wrong].concat()).await;
         assert_eq!((said.code, said.out.as_str()), (64, ""), "{wrong:?}: {}", said.err);
         assert!(said.err.contains(why), "{wrong:?}: {}", said.err);
+    }
+}
+
+/// A kind that is written but not listed would count as mistyped until there is one.
+#[test]
+fn every_kind_that_the_sources_write_can_be_asked_for() {
+    const MADE: [&str; 2] = ["Entry::new(\"", "entry_of(call, \""];
+    // Notices, and a page.
+    const OTHERS: [&str; 3] = ["call.finished", "call.decided", "call.html"];
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+    let mut written = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            if file.is_dir() {
+                folders.push(file);
+                continue;
+            }
+            let Ok(source) = std::fs::read_to_string(&file) else { continue };
+            let source = source.split("#[cfg(test)]").next().unwrap();
+            for begin in MADE.into_iter().chain(["\"call.", "\"alarm."]) {
+                for (at, _) in source.match_indices(begin) {
+                    let quote = at + begin.find('"').unwrap() + 1;
+                    let (word, _) = source[quote..].split_once('"').unwrap();
+                    written.push((file.clone(), word.to_owned()));
+                }
+            }
+        }
+    }
+    let kinds = written.iter().filter(|(_, word)| word.chars().all(is_word) && !OTHERS.contains(&word.as_str()));
+    let kinds: Vec<_> = kinds.collect();
+    assert!(kinds.len() > 100, "{}", kinds.len());
+    for (file, kind) in kinds {
+        assert!(placet::audit::kinds::is_kind(kind), "{}: {kind}", file.display());
     }
 }
 
@@ -112,7 +164,10 @@ async fn a_file_is_replaced_only_by_a_whole_one() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("none/log.jsonl");
     let said = audit(&bench, &["export", "--out", nowhere.to_str().unwrap()]).await;
-    assert!(said.code == 2 && said.err.contains("cannot be written"), "{}", said.err);
+    assert!(said.code == 2 && said.err.contains("cannot be written: the folder "), "{}", said.err);
+    assert!(said.err.contains("none is not there") && !said.err.contains("none/."), "{}", said.err);
+    let said = audit(&bench, &["export", "--out", folder.path().to_str().unwrap()]).await;
+    assert!(said.code == 2 && said.err.contains("it is a folder; name a file in it"), "{}", said.err);
 }
 
 #[tokio::test]

@@ -229,7 +229,7 @@ async fn a_url_gets_the_note_unless_it_redirects_fails_or_is_inside() {
     assert!(!why.contains("hunter2") && !why.contains("200"), "{why}");
     let nowhere = Place::Url { url: "https://nowhere.invalid/".into(), allow_private: false };
     assert!(deliver(&nowhere, 1).await.unwrap_err().contains("its host was not found"));
-    assert_eq!(place.shown(), format!("https://127.0.0.1:{port}/200"));
+    assert_eq!(place.shown(), format!("https://127.0.0.1:{port}/200?…"));
 }
 
 #[tokio::test]
@@ -298,9 +298,10 @@ async fn on_schedule_an_anchor_gets_what_has_changed_and_nothing_else() {
     on(&app, 2, "the first note", async || notes() == 1).await;
     on(&app, 60, "some failures", async || failing(&app).await.failures > 3).await;
     let state = failing(&app).await;
+    let missed = state.error.unwrap();
     assert_eq!(
-        (state.error.as_deref(), state.last, state.shown.as_str()),
-        (Some("the command ended with 1"), None, "false")
+        (missed.why.as_str(), missed.said, state.last, state.shown.as_str()),
+        ("the command ended with 1", None, None, "false")
     );
     let counted = reqwest::get(format!("{}/metrics", app.url)).await.unwrap().text().await.unwrap();
     assert!(counted.contains("placet_log_anchor_failures_total{kind=\"command\""), "{counted}");

@@ -123,6 +123,9 @@ async fn a_running_service_signs_by_itself_when_asked_and_at_its_stop() {
     let asked = folder.clone();
     let new = tokio::task::spawn_blocking(move || said(&asked, "audit rotate-key")).await.unwrap();
     assert_eq!(public(&data)[1].to_string(), new.trim_end());
+    let asked = folder.clone();
+    let error = tokio::task::spawn_blocking(move || refused(&asked, "audit rotate-key --lost", 2)).await.unwrap();
+    assert!(error.contains("stop it first") && error.contains("without --lost"), "{error}");
     let note = fs::read_to_string(&file).unwrap();
     assert_eq!((note::open(&note, &public(&data)).unwrap().by.len(), opened(&data, &note).size), (2, second.size + 1));
 

@@ -58,27 +58,37 @@ async fn anchors_and_alarms_stand_on_top_and_other_systems_words_are_for_auditor
     let auditor = pages.sign_in("otto@example.com").await;
     let store = &pages.bench.store;
     let place = |id: &str, kind, shown: &str| AnchorPlace { id: id.into(), kind, shown: shown.into() };
-    let places = vec![place("a", "file", "/mnt/notes"), place("b", "url", NASTY), place("c", "mail", "x@example.com")];
+    let places = vec![
+        place("a", "file", "/mnt/notes"),
+        place("b", "url", "https://w.example/notes"),
+        place("c", "mail", "x@example.com"),
+        place("d", "url", NASTY),
+    ];
     store.anchors_configured(places.clone()).await.unwrap();
     store.anchor_reached("a", 48_211).await.unwrap();
     for _ in 0..3 {
-        store.anchor_missed("b", &format!("the server answered {NASTY}")).await.unwrap();
+        store.anchor_missed("b", "the server answered 500, password=hunter2hunter2", Some(NASTY)).await.unwrap();
     }
     let page = auditor.page("/audit").await;
-    for part in
-        ["/mnt/notes", "48,211 entries", "the server answered &#60;script&#62;", "3 attempts failed", "x@example.com"]
-    {
+    let said = "and said <q><bdi>&#60;script&#62;alert(1)";
+    let all =
+        ["/mnt/notes", "https://w.example/notes", "48,211 entries", "the server answered 500", "3 attempts failed"];
+    for part in all.into_iter().chain([said, "x@example.com"]) {
         assert!(page.contains(part), "{part}: {page}");
     }
-    assert!(!page.contains("<script>alert"));
+    assert!(!page.contains("<script>alert") && !page.contains("hunter2"));
     let page = reviewer.page("/audit").await;
-    assert!(page.contains("48,211 entries") && page.contains("3 attempts failed"), "{page}");
-    for part in ["/mnt/notes", "the server answered", "x@example.com"] {
-        assert!(!page.contains(part), "{part}: {page}");
+    for part in all {
+        assert!(page.contains(part), "{part}: {page}");
     }
+    assert!(!page.contains("and said") && !page.contains("hunter2"), "{page}");
     store.anchor_reached("b", 48_212).await.unwrap();
-    store.anchors_configured(places[..2].to_vec()).await.unwrap();
+    // How a place is shown may be another now; it is the same place all the same.
+    let again = [place("a", "file", "/mnt/notes-by-another-name"), places[1].clone()];
+    store.anchors_configured(again.to_vec()).await.unwrap();
     let page = auditor.page("/audit").await;
+    assert!(page.contains("<code><bdi>/mnt/notes-by-another-name</bdi></code>"), "{page}");
+    assert_eq!(page.matches("An anchor was added: file a").count(), 1, "{page}");
     assert!(!page.contains("attempts failed") && !page.contains("x@example.com"), "{page}");
     assert!(
         page.contains("An anchor was removed: mail c")

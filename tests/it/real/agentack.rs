@@ -1,6 +1,9 @@
 //! The trace of held calls, judged by the program that it is made for: PyPI's agentack.
 
 use std::path::Path;
+use std::time::Duration;
+
+use placet::call::{Answer, Requirement};
 
 use crate::audit::{audit_in, history};
 use crate::support::bench::Bench;
@@ -52,4 +55,43 @@ async fn every_end_of_a_call_passes_and_a_call_that_ran_without_an_approval_does
     export().await;
     let failed = check(&trace).await;
     assert!(failed.code == 1 && failed.out.contains("ACK001"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_incomplete_until_a_person_has_found_out() {
+    for ran in [true, false] {
+        let bench = Bench::new().await;
+        let lost = crate::finding::lost(&bench, "{}", Requirement::plain(Duration::from_secs(900))).await;
+        // What is sent later must not count as sent in spite of an interrupt.
+        *bench.upstream.answer.lock().unwrap() = Ok(Answer::Result(r#"{"content":[]}"#.into()));
+        history(&bench).await;
+        let folder = tempfile::tempdir().unwrap();
+        let trace = folder.path().join("trace.jsonl");
+        let export = async || {
+            let arguments = ["export", "--format", "agentack", "--out", trace.to_str().unwrap()];
+            let said = audit_in(bench.folder.path(), &arguments).await;
+            assert_eq!(said.code, 0, "{}", said.err);
+            said.err
+        };
+        let err = export().await;
+        assert!(err.contains("nobody has looked into: 1") && err.contains("placet calls finding"), "{err}");
+        let text = std::fs::read_to_string(&trace).unwrap();
+        assert!(text.contains(&format!("nobody knows whether call {} ran", lost.submission.id)), "{text}");
+        let unsure = check(&trace).await;
+        assert!(unsure.code == 3 && unsure.out.contains("INCOMPLETE"), "{unsure:?}");
+        assert!(unsure.out.contains("no terminal execution or block") && !unsure.out.contains("ACK008"), "{unsure:?}");
+
+        bench.approvals.find(crate::finding::find(&lost, ran, bench.noor)).await.unwrap();
+        assert!(!export().await.contains("unknown outcome"));
+        let events = std::fs::read_to_string(&trace).unwrap();
+        let mut events = events.lines().filter(|line| line.contains(&lost.submission.id.to_string()));
+        let last = events.next_back().unwrap();
+        assert_eq!(
+            (last.contains("action_executed"), last.contains("found that it did not run")),
+            (ran, !ran),
+            "{last}"
+        );
+        let passed = check(&trace).await;
+        assert!(passed.code == 0 && passed.out.contains("PASS"), "{passed:?}");
+    }
 }

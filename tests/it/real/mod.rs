@@ -11,6 +11,7 @@ mod mail;
 mod pages;
 mod process;
 mod restart;
+mod restored;
 
 use serde_json::{Value, json};
 

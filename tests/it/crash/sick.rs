@@ -34,9 +34,14 @@ const ILLS: [(Failing, &str); 4] = [
 
 impl Sick {
     async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Where one file is named, only that fails.
+    async fn start_with(only: Option<&str>) -> Self {
         let template = Template::make().await;
         let world = World::new(&template).await;
-        let disk = Arc::new(Disk::below(&world.data()));
+        let disk = Arc::new(Disk::failing_only(&world.data(), only));
         let (process, url) = serve(&world, &disk).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { template, world, disk, process, url, http }
@@ -244,6 +249,33 @@ async fn a_call_that_could_not_be_claimed_runs_when_it_can_be() {
     .await;
     assert_eq!(sick.sent("auto"), 1, "{answer}");
     sick.check();
+}
+
+/// The claim is committed, and the list beside the database does not take it: not before it does the first byte goes out.
+#[tokio::test]
+async fn a_claim_that_cannot_be_listed_sends_nothing_until_it_can_be() {
+    for (ill, why) in [ILLS[0], ILLS[1], ILLS[2]] {
+        let sick = Sick::start_with(Some("spent")).await;
+        let agent = sick.agent().await;
+        let held = agent.call("run", json!({"n": 1})).await;
+        let call = sick.pending().await;
+        sick.disk.fail(ill);
+        let (status, text) = sick.decide(&call, "approve").await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let id = call["id"].as_str().unwrap();
+        let not_yet = "a claimed call was not sent yet";
+        let said = sick.process.said();
+        sick.until(not_yet, async || said.text().contains(not_yet).then_some(())).await;
+        assert_eq!((sick.call(id).await["state"].clone(), sick.sent("run")), (json!("releasing"), 0));
+        sick.is_not_ready(why).await;
+        sick.disk.fail(Failing::default());
+        let mut stream = Stream::of(held);
+        let answer = stream.message().await;
+        sick.until("its end", async || (sick.call(id).await["state"] == "executed").then_some(())).await;
+        assert_eq!(sick.sent("run"), 1, "{answer}");
+        sick.is_ready().await;
+        sick.check();
+    }
 }
 
 /// The whole of the refused verdict stands in SQLite's log, but for the sync that failed. It must not come true because

@@ -7,6 +7,7 @@
 // DISK_CONTROL  a file of five 32-bit numbers, read at every operation: the errno of a write, that of a write or
 //               truncation that makes a file longer, that of a sync, that of opening for writing; 0: none. The fifth
 //               counts the syncs that failed
+// DISK_ONLY     if it is set, only the file of this name fails
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,6 +37,7 @@ struct record {
 
 static char folder[PATH_MAX];
 static size_t folder_length;
+static const char *only;
 static int journal = -1;
 static volatile int32_t *control;
 static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
@@ -47,6 +49,7 @@ __attribute__((constructor)) static void begin(void) {
     folder_length = strlen(folder);
     const char *to = getenv("DISK_JOURNAL");
     if (to != NULL) journal = syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    only = getenv("DISK_ONLY");
     const char *from = getenv("DISK_CONTROL");
     if (from == NULL) return;
     int fd = syscall(SYS_openat, AT_FDCWD, from, O_RDWR | O_CLOEXEC);
@@ -54,7 +57,9 @@ __attribute__((constructor)) static void begin(void) {
     if (at != MAP_FAILED) control = at;
 }
 
-static int failing(int what) { return control == NULL ? 0 : control[what]; }
+static int failing(int what, const char *name) {
+    return control == NULL || (only != NULL && strcmp(only, name) != 0) ? 0 : control[what];
+}
 
 // The name of a file in the folder ("" for the folder itself); NULL for every other file. SQLite's shared memory is no
 // durable file.
@@ -104,10 +109,10 @@ static int refuse(int error) {
 }
 
 // The error that a change of `fd` up to `end` gets, or 0.
-static int error_of(int fd, off_t end) {
+static int error_of(int fd, const char *name, off_t end) {
     struct stat now;
-    if (failing(ON_WRITE)) return failing(ON_WRITE);
-    return failing(ON_GROWTH) && fstat(fd, &now) == 0 && end > now.st_size ? failing(ON_GROWTH) : 0;
+    if (failing(ON_WRITE, name)) return failing(ON_WRITE, name);
+    return failing(ON_GROWTH, name) && fstat(fd, &now) == 0 && end > now.st_size ? failing(ON_GROWTH, name) : 0;
 }
 
 static ssize_t change(int fd, const void *bytes, size_t length, off_t at, ssize_t (*real)(int, const void *, size_t, off_t)) {
@@ -119,13 +124,13 @@ static ssize_t change(int fd, const void *bytes, size_t length, off_t at, ssize_
         struct stat now;
         int flags = fcntl(fd, F_GETFL);
         at = flags & O_APPEND ? (fstat(fd, &now) == 0 ? now.st_size : 0) : lseek(fd, 0, SEEK_CUR);
-        int error = error_of(fd, at + length);
+        int error = error_of(fd, name, at + length);
         ssize_t done = error ? refuse(error) : real(fd, bytes, length, -1);
         if (done > 0) note(WRITE, name, at, bytes, done);
         pthread_mutex_unlock(&one);
         return done;
     }
-    int error = error_of(fd, at + length);
+    int error = error_of(fd, name, at + length);
     ssize_t done = error ? refuse(error) : real(fd, bytes, length, at);
     if (done > 0) note(WRITE, name, at, bytes, done);
     pthread_mutex_unlock(&one);
@@ -159,7 +164,7 @@ static int truncated(int fd, off_t length) {
     const char *name = name_of(fd, path);
     if (name == NULL) return syscall(SYS_ftruncate, fd, length);
     pthread_mutex_lock(&one);
-    int error = error_of(fd, length);
+    int error = error_of(fd, name, length);
     int done = error ? refuse(error) : (int)syscall(SYS_ftruncate, fd, length);
     if (done == 0) note(TRUNCATE, name, length, NULL, 0);
     pthread_mutex_unlock(&one);
@@ -174,7 +179,7 @@ static int synced(int fd, long number) {
     const char *name = name_of(fd, path);
     if (name == NULL) return syscall(number, fd);
     pthread_mutex_lock(&one);
-    int error = failing(ON_SYNC);
+    int error = failing(ON_SYNC, name);
     int done = error ? refuse(error) : (int)syscall(number, fd);
     if (error) control[FAILED]++;
     // After a sync that failed the pages count as clean: a later one does not write them.
@@ -193,8 +198,8 @@ static int opened(int at, const char *path, int flags, mode_t mode) {
     pthread_mutex_lock(&one);
     struct stat now;
     int is_new = flags & O_CREAT && stat(whole, &now) != 0;
-    int error = (flags & O_ACCMODE) == O_RDONLY ? 0 : failing(ON_OPEN);
-    if (error == 0 && is_new) error = failing(ON_WRITE) ? failing(ON_WRITE) : failing(ON_GROWTH);
+    int error = (flags & O_ACCMODE) == O_RDONLY ? 0 : failing(ON_OPEN, name);
+    if (error == 0 && is_new) error = failing(ON_WRITE, name) ? failing(ON_WRITE, name) : failing(ON_GROWTH, name);
     int fd = error ? refuse(error) : (int)syscall(SYS_openat, at, path, flags, mode);
     if (fd >= 0 && is_new) note(CREATE, name, mode, NULL, 0);
     if (fd >= 0 && !is_new && flags & O_TRUNC) note(TRUNCATE, name, 0, NULL, 0);
@@ -234,7 +239,7 @@ int rename(const char *from, const char *to) {
     if (old == NULL && new == NULL) return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
     if (old == NULL || new == NULL) abort();  // A journal without what comes in or goes out would be no use.
     pthread_mutex_lock(&one);
-    int done = failing(ON_WRITE) ? refuse(failing(ON_WRITE))
+    int done = failing(ON_WRITE, new) ? refuse(failing(ON_WRITE, new))
                                  : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
     if (done == 0) note(RENAME, old, 0, new, strlen(new));
     pthread_mutex_unlock(&one);

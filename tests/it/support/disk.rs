@@ -64,6 +64,7 @@ pub(crate) const READ_ONLY: i32 = 30;
 /// The disk below one folder.
 pub(crate) struct Disk {
     folder: PathBuf,
+    only: Option<String>,
     files: TempDir,
 }
 
@@ -84,7 +85,13 @@ fn library() -> &'static Path {
 impl Disk {
     /// Below this folder, which must be there.
     pub(crate) fn below(folder: &Path) -> Self {
-        let disk = Self { folder: folder.canonicalize().unwrap(), files: tempfile::tempdir().unwrap() };
+        Self::failing_only(folder, None)
+    }
+
+    /// As [`Disk::below`]; where a file is named, only that ever fails.
+    pub(crate) fn failing_only(folder: &Path, only: Option<&str>) -> Self {
+        let (folder, only) = (folder.canonicalize().unwrap(), only.map(str::to_owned));
+        let disk = Self { folder, only, files: tempfile::tempdir().unwrap() };
         std::fs::write(disk.journal_file(), "").unwrap();
         // The last one is the process's own to count in.
         std::fs::write(disk.control_file(), [0; 20]).unwrap();
@@ -107,12 +114,14 @@ impl Disk {
     /// What puts it before a process.
     pub(crate) fn env(&self) -> Vec<(&'static str, String)> {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        vec![
+        let mut env = vec![
             ("LD_PRELOAD", text(library())),
             ("DISK_FOLDER", text(&self.folder)),
             ("DISK_JOURNAL", text(&self.journal_file())),
             ("DISK_CONTROL", text(&self.control_file())),
-        ]
+        ];
+        env.extend(self.only.clone().map(|only| ("DISK_ONLY", only)));
+        env
     }
 
     /// From now on this fails, and nothing else.

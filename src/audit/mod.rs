@@ -11,9 +11,12 @@
 //! | exchange two | caught | caught | caught |
 //! | put one in | caught | caught | caught |
 //! | edit one and make hashes and chain anew | caught | caught | caught |
+//! | change a right of a person, agent or token, or the columns beside an entry | caught | caught | caught |
 //! | cut the end off, with its checkpoints | caught | **not noticed** | caught |
 //! | put an older state back and let it grow | caught | **not noticed** | caught |
 //! | make everything anew and sign it with the stolen key | caught | **not noticed** | caught |
+//!
+//! A log that tells of its having been put back is never called intact, unless whoever verifies says that they know of it.
 //!
 //! What nothing signed covers yet, the entries after the last checkpoint, can be changed by whoever makes hashes and
 //! chain anew: their number is told.

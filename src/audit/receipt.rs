@@ -18,7 +18,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::note::{self, VerifyingKey};
-use super::verify::{Finding, life_of};
+use super::verify::{Finding, ToldFinding, life_of};
 use super::{Checkpoint, InclusionProof, Row, Said, SealedEntry, Shown, shown};
 use crate::call::{Digest, Millis};
 
@@ -129,6 +129,8 @@ pub struct Proof {
     pub state: Option<&'static str>,
     /// Each entry: number, time and kind.
     pub told: Vec<(u64, String, String)>,
+    /// What a person found out of an unknown outcome; as little proved as `state` where texts are covered.
+    pub finding: Option<ToldFinding>,
     /// Entries of which only the hash is proved.
     pub covered: Vec<u64>,
 }
@@ -163,7 +165,7 @@ impl Receipt {
     pub fn check(&self, keys: &[VerifyingKey]) -> Result<Proof, BadReceipt> {
         let checkpoint = Checkpoint::open(&self.checkpoint, keys)?;
         let by = note::open(&self.checkpoint, keys).map_err(super::CheckpointError::from)?.by;
-        let mut proof = Proof { checkpoint, by, state: None, told: Vec::new(), covered: Vec::new() };
+        let mut proof = Proof { checkpoint, by, state: None, told: Vec::new(), finding: None, covered: Vec::new() };
         let mut rows = Vec::new();
         for entry in &self.entries {
             let seq = entry.seq;
@@ -190,9 +192,10 @@ impl Receipt {
             rows.push(row(seq, entry, &said));
         }
         let mut found: Vec<Finding> = Vec::new();
-        let state = life_of(&self.call, &rows, &mut found);
+        let (state, finding) = life_of(&self.call, &rows, &mut found);
         // What stands in place of a covered text was written by whoever made the receipt.
         proof.state = Some(state).filter(|_| proof.covered.is_empty());
+        proof.finding = finding;
         match found.into_iter().next() {
             Some(finding) => Err(BadReceipt::Impossible(finding.text)),
             None if state.is_empty() => Err(BadReceipt::Impossible("it does not tell that the call was held".into())),

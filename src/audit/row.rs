@@ -37,6 +37,21 @@ pub struct Row {
     pub leaf: String,
 }
 
+impl Row {
+    /// Whether the body is about the call that the column beside it names. Only the body was signed. `false` where it
+    /// cannot be read.
+    #[must_use]
+    pub fn names_its_call(&self) -> bool {
+        #[derive(Deserialize)]
+        struct About<'b> {
+            #[serde(borrow, default)]
+            call: Option<Cow<'b, str>>,
+        }
+        serde_json::from_str::<About<'_>>(&self.body)
+            .is_ok_and(|about| about.call == self.call.as_deref().map(Cow::from))
+    }
+}
+
 /// What a body says, read from its bytes.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Said<'b> {

@@ -19,5 +19,5 @@ pub use held::{Answer, Caller, ContextResult, Disposition, Era, HeldCall, Stored
 pub use ids::{AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, ToolName, UpstreamName};
 pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk};
 pub use state::{Approver, CallState, Event, InvalidTransition, Outcome};
-pub use time::Millis;
+pub use time::{BadMoment, Millis};
 pub use verdict::{Quorum, Verdict, Vote};

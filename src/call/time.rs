@@ -1,6 +1,7 @@
 //! A moment, as everything stores and compares it: whole milliseconds since the Unix epoch, UTC.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,23 @@ impl fmt::Display for Millis {
         }
     }
 }
+
+/// Reads what [`Millis`] writes.
+impl FromStr for Millis {
+    type Err = BadMoment;
+
+    fn from_str(text: &str) -> Result<Self, BadMoment> {
+        match text.strip_suffix(" ms") {
+            Some(number) => number.parse().map(Self).map_err(|_| BadMoment),
+            None => text.parse::<jiff::Timestamp>().map(|at| Self(at.as_millisecond())).map_err(|_| BadMoment),
+        }
+    }
+}
+
+/// Why a text is no moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no moment as 2026-11-22T14:02:11.000Z")]
+pub struct BadMoment;
 
 #[cfg(test)]
 mod tests {

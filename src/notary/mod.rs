@@ -52,8 +52,10 @@ pub enum NotaryError {
     },
     /// The private key is another log's.
     #[error(
-        "the log's key {path} is {found}, but the log is signed by {vkey}; put the right file there, or, if it is lost \
-         for good, `placet audit rotate-key --lost` goes on with this one and says so in the log"
+        "the log's key {path} is {found}, but the log is signed by {vkey}; put the right file there. If this database is \
+         a backup from before the key was replaced, put the audit.pub of this folder back as well, which has both keys: \
+         then the newer one goes on. If the right key is lost for good, `placet audit rotate-key --lost` goes on with \
+         this one and says so in the log"
     )]
     Foreign {
         /// The file.
@@ -322,6 +324,8 @@ struct Fitting {
     former: Option<SigningKey>,
     /// The key that the log names, where this one takes its place.
     replaces: Option<VerifyingKey>,
+    /// The folder has seen that change of keys, and the database was put back to before it: nothing is lost.
+    put_back: bool,
     /// Whether `audit.key` is to be written.
     write: bool,
 }
@@ -344,7 +348,13 @@ async fn fitting_key(
     let rotated = found.replaces.map(|old| Rotated { old: old.to_string(), new: vkey.clone() });
     if let Some(Rotated { old, new }) = &rotated {
         let entry = Entry::new("log.key_rotated").with("old", old.as_str()).with("new", new.as_str());
-        store.append(entry.with("old_lost", true)).await?;
+        if found.put_back {
+            tracing::warn!(
+                "the database is from before the log's key was replaced: the newer key, which lies in the folder, signs \
+                 from now on, and the log says so; whoever verifies the log needs both keys, as audit.pub has them"
+            );
+        }
+        store.append(entry.with(if found.put_back { "restored" } else { "old_lost" }, true)).await?;
     } else if in_force.is_none() {
         store.append(Entry::new("log.key_made").with("vkey", vkey)).await?;
     }
@@ -361,7 +371,7 @@ fn choose(
 ) -> Result<Fitting, NotaryError> {
     let made = |name: &str| SigningKey::from_seed(name, &entropy.bytes());
     let path = || store.folder().join(key::PRIVATE);
-    let fitting = |key, write| Fitting { key, former: None, replaces: None, write };
+    let fitting = |key, write| Fitting { key, former: None, replaces: None, put_back: false, write };
     let (last, expected) = match (keys.pop(), expected) {
         (None, None) => return Ok(fitting(made(&format!("placet.log/{}", entropy.uuid(store.now())))?, true)),
         (Some(key), None) => return Ok(fitting(key, true)),
@@ -386,7 +396,7 @@ fn choose(
     if ours.name() != expected.name() || !(is_later || misfit == Misfit::Replace) {
         return Err(NotaryError::Foreign { path: path(), found: ours.to_string(), vkey: expected.to_string() });
     }
-    Ok(Fitting { replaces: Some(expected.clone()), ..fitting(last, true) })
+    Ok(Fitting { replaces: Some(expected.clone()), put_back: is_later, ..fitting(last, true) })
 }
 
 /// Compares the log with its last checkpoints, in the database and beside it.

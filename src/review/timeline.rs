@@ -114,6 +114,12 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "log.key_rotated" if body["detail"]["old_lost"] == true => {
             told(EventKind::Alarm, None, "The log got another key; the one before was lost", detail("new"))
         }
+        "log.key_rotated" if body["detail"]["restored"] == true => told(
+            EventKind::Alarm,
+            None,
+            "The database was put back to before the log got another key; it goes on with the newer one",
+            detail("new"),
+        ),
         "log.key_rotated" => told(EventKind::Plain, None, "The log got another key", detail("new")),
         "anchor.added" => told(EventKind::Plain, None, &format!("An anchor was added: {}", anchor(&detail)), None),
         "anchor.removed" => {

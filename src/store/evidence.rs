@@ -5,10 +5,12 @@ use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
 use super::row::{self, select_calls};
+use super::schema::{self, SchemaFound};
 use super::snapshot::{ENTRY, Snapshot, entry};
 use crate::audit::Row;
 use crate::audit::verify::{CallRow, StoredCheckpoint};
-use crate::call::Millis;
+use crate::call::{Digest, HeldCall, Millis};
+use crate::seal::Seal;
 
 impl Snapshot {
     /// Entries after number `after`, in order, at most `limit`.
@@ -40,14 +42,57 @@ impl Snapshot {
         rows.iter().map(read).collect()
     }
 
-    /// Calls whose ids come after `after`, by id, at most `limit`.
+    /// Calls whose ids come after `after`, by id, at most `limit`. With the key of the seals it is also looked at
+    /// whether each stands where it was sealed to stand.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn call_rows(&mut self, after: &str, limit: u32) -> Result<Vec<CallRow>, StoreError> {
+    pub async fn call_rows(
+        &mut self,
+        after: &str,
+        limit: u32,
+        seal: Option<&Seal>,
+    ) -> Result<Vec<CallRow>, StoreError> {
         const SQL: &str = select_calls!("WHERE c.id > $1 ORDER BY c.id LIMIT $2");
         let rows = sqlx::query(SQL).bind(after).bind(i64::from(limit)).fetch_all(&mut self.connection).await?;
-        rows.iter().map(call_row).collect()
+        rows.iter().map(|row| call_row(row, seal)).collect()
+    }
+
+    /// The entries with these numbers, in their order.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn entries_numbered(&mut self, numbers: &[i64]) -> Result<Vec<Row>, StoreError> {
+        let sql =
+            format!("SELECT {ENTRY} FROM entries e WHERE e.seq IN (SELECT value FROM json_each($1)) ORDER BY e.seq");
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(serde_json::to_string(numbers)?);
+        query.fetch_all(&mut self.connection).await?.iter().map(entry).collect()
+    }
+
+    /// How the database's tables, indices and triggers stand to those that Placet makes.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn schema(&mut self) -> Result<SchemaFound, StoreError> {
+        schema::compare(&mut self.connection).await
+    }
+
+    /// Which key of the seals the database belongs to; `None` where it does not say.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn seal_key(&mut self) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'seal_key'");
+        Ok(query.fetch_optional(&mut self.connection).await?)
+    }
+
+    /// Whether the log was ever signed.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn was_signed(&mut self) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM checkpoints)");
+        Ok(query.fetch_one(&mut self.connection).await?)
     }
 
     /// Entries about calls whose ids come after `after` and not after `upto`, by call and number; without `upto` all
@@ -83,11 +128,28 @@ impl Snapshot {
     }
 }
 
-fn call_row(row: &SqliteRow) -> Result<CallRow, StoreError> {
+/// Whether a call stands where its seal says, and was told to come back if it says so.
+fn stands(row: &SqliteRow, call: &HeldCall, seal: &Seal) -> Result<bool, sqlx::Error> {
+    let mac = |column: &str| {
+        let text: Option<String> = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(text.and_then(|text| text.parse::<Digest>().ok()))
+    };
+    let told = row.try_get::<i64, _>("told_to_return")? != 0;
+    let told_here = mac("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
+    Ok(told <= told_here && mac("state_mac")?.is_some_and(|mac| row::state_mac(seal, call).matches(&mac)))
+}
+
+fn call_row(row: &SqliteRow, seal: Option<&Seal>) -> Result<CallRow, StoreError> {
+    let call = row::unjudged_call(row).map_err(|error| error.to_string());
+    let stands = match (&call, seal) {
+        (Ok(call), Some(seal)) => Some(stands(row, call, seal)?),
+        _ => None,
+    };
     let moment = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(Millis));
     Ok(CallRow {
         id: row.try_get("id")?,
-        call: row::unjudged_call(row).map_err(|error| error.to_string()),
+        call,
+        stands,
         approved_at: moment("approved_at")?,
         approved_by: row.try_get("approved_by")?,
         usable_until: moment("usable_until")?,

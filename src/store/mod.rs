@@ -5,6 +5,7 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
+mod account_rows;
 mod alarm;
 mod anchors;
 mod backup;
@@ -61,6 +62,7 @@ pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
 pub use receipt::Receipted;
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
+pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;

@@ -225,6 +225,14 @@ impl Sealed {
             }))
     }
 
+    /// Whether the row bears its seal, whatever the log says of it: for who judges that from the log itself.
+    pub(super) fn bears_seal(&self, row: &SqliteRow, seal: &Seal) -> Result<bool, StoreError> {
+        let (entry, stored): (Option<i64>, Option<String>) = (row.try_get("entry")?, row.try_get("seal")?);
+        let stored = stored.and_then(|stored| stored.parse::<Digest>().ok());
+        let Some((entry, stored)) = entry.zip(stored) else { return Ok(false) };
+        Ok(self.seal(seal, "", row, entry)?.matches(&stored))
+    }
+
     fn seal(&self, seal: &Seal, prefix: &str, row: &SqliteRow, entry: i64) -> Result<Digest, sqlx::Error> {
         let mut parts = vec![b"placet/row/v1".to_vec(), self.table.as_bytes().to_vec(), entry.to_be_bytes().to_vec()];
         for (column, holds) in self.columns {

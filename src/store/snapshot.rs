@@ -8,9 +8,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::{StoreError, open};
-use crate::audit::Row;
 use crate::audit::note::VerifyingKey;
 use crate::audit::trace::{ENDS, STEPS};
+use crate::audit::{Row, Said};
 use crate::call::{CallId, Millis};
 
 /// A connection that only reads.
@@ -75,6 +75,23 @@ impl Snapshot {
     /// # Errors
     /// There is none, it cannot be read, or it has another version's schema.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let mut snapshot = Self::open_as_it_is(folder).await?;
+        if !snapshot.has_table("_sqlx_migrations").await? {
+            return Err(StoreError::Folder {
+                path: folder.to_owned(),
+                problem: "holds a placet.db without the table _sqlx_migrations, so somebody changed it by hand; \
+                          `placet audit verify` says what else is wrong with it"
+                    .into(),
+            });
+        }
+        Ok(snapshot)
+    }
+
+    /// As [`Snapshot::open`], but a database from which tables were dropped opens too: for who says so.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, it never was Placet's, or it has another version's schema.
+    pub async fn open_as_it_is(folder: &Path) -> Result<Self, StoreError> {
         let file = folder.join("placet.db");
         let refuse = |problem: String| StoreError::Folder { path: folder.to_owned(), problem };
         match std::fs::File::open(&file) {
@@ -82,7 +99,11 @@ impl Snapshot {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(refuse("holds no placet.db; name the folder that `data_dir` in placet.toml names".into()));
             }
-            Err(error) => return Err(refuse(format!("holds a placet.db that cannot be read: {error}"))),
+            Err(error) => {
+                return Err(refuse(format!(
+                    "holds a placet.db that cannot be read ({error}); check its owner and mode"
+                )));
+            }
         }
         let options = SqliteConnectOptions::new()
             .filename(&file)
@@ -96,14 +117,20 @@ impl Snapshot {
             // A copy on a medium that takes no writes: SQLite cannot put its side files there, and needs none if
             // nothing of the database stands in them.
             Err(_) if !has_content(&folder.join("placet.db-wal")) => {
-                Self::connect(folder, &options.immutable(true)).await.map_err(|error| unreadable(folder, &error))?
+                Self::connect(folder, &options.immutable(true)).await.map_err(|error| unreadable(folder, error))?
             }
-            Err(error) => return Err(unreadable(folder, &error)),
+            Err(error) => return Err(unreadable(folder, error)),
         };
+        if !snapshot.has_table("entries").await? && !snapshot.has_table("_sqlx_migrations").await? {
+            return Err(refuse("holds a placet.db that has none of Placet's tables; restore a backup of it".into()));
+        }
+        if !snapshot.has_table("_sqlx_migrations").await? {
+            return Ok(snapshot);
+        }
         let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
             .fetch_one(&mut snapshot.connection)
             .await
-            .map_err(|error| unreadable(folder, &error))?;
+            .map_err(|error| unreadable(folder, error))?;
         match version.unwrap_or(0).cmp(&open::newest()) {
             std::cmp::Ordering::Equal => Ok(snapshot),
             std::cmp::Ordering::Greater => Err(StoreError::Newer(file)),
@@ -111,6 +138,12 @@ impl Snapshot {
                 "has the form of an older version of Placet; start `placet serve` once, which renews it".into(),
             )),
         }
+    }
+
+    async fn has_table(&mut self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1)";
+        let found = sqlx::query_scalar(sql).bind(name).fetch_one(&mut self.connection).await;
+        found.map_err(|error| unreadable(&self.folder, error))
     }
 
     async fn connect(folder: &Path, options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
@@ -133,7 +166,9 @@ impl Snapshot {
     /// The database does not answer.
     pub async fn freeze(&mut self) -> Result<(), StoreError> {
         sqlx::query("BEGIN").execute(&mut self.connection).await?;
-        self.last().await.map(drop)
+        // A look is taken by the first read, and this one needs none of Placet's tables.
+        sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut self.connection).await?;
+        Ok(())
     }
 
     /// The number of the last entry; 0 for an empty log.
@@ -270,11 +305,15 @@ fn listed(words: &[&str]) -> String {
     words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ")
 }
 
-/// Every entry about one call, in order.
+/// Every entry about one call, in order: by what their bodies say. The column beside them is no part of what was
+/// signed, so the whole log is searched for the id, and each that has it is read.
 pub(super) async fn entries_of(connection: &mut SqliteConnection, call: CallId) -> Result<Vec<Row>, StoreError> {
-    let sql = format!("SELECT {ENTRY} FROM entries e WHERE e.call_id = $1 ORDER BY e.seq");
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(call.to_string());
-    query.fetch_all(connection).await?.iter().map(entry).collect()
+    let id = call.to_string();
+    let sql = format!("SELECT {ENTRY} FROM entries e WHERE instr(e.body, $1) ORDER BY e.seq");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&id).fetch_all(connection).await?;
+    let rows: Vec<Row> = rows.iter().map(entry).collect::<Result<_, _>>()?;
+    let about = |row: &Row| Said::read(&row.body).is_ok_and(|said| said.call.as_deref() == Some(&id));
+    Ok(rows.into_iter().filter(about).collect())
 }
 
 pub(super) fn entry(row: &SqliteRow) -> Result<Row, StoreError> {
@@ -296,7 +335,21 @@ fn has_content(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|about| about.len() > 0)
 }
 
-fn unreadable(folder: &Path, error: &sqlx::Error) -> StoreError {
-    let problem = format!("holds a placet.db that cannot be read ({error}); check its owner and mode");
+/// Why the database cannot be read, and what to do about that.
+fn unreadable(folder: &Path, error: sqlx::Error) -> StoreError {
+    let error = StoreError::Database(error);
+    let problem = match error.trouble() {
+        Some(trouble @ "the database file is damaged") => format!(
+            "holds a placet.db that cannot be read: {trouble}, or is no database; restore a backup, and keep this file: \
+             what is left of it may tell what happened"
+        ),
+        Some("the database file cannot be opened" | "the database file is read-only") => {
+            format!(
+                "holds a placet.db that cannot be read ({error}); check its owner and mode, and those of the folder"
+            )
+        }
+        Some(trouble) => format!("holds a placet.db that cannot be read: {trouble}"),
+        None => format!("holds a placet.db that cannot be read ({error})"),
+    };
     StoreError::Folder { path: folder.to_owned(), problem }
 }

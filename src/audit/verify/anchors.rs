@@ -16,21 +16,27 @@ pub struct Kept {
     pub place: String,
     /// Which check it belongs to: one that stands beside the database is no anchor.
     pub check: Check,
+    /// Which file it stands in, counted.
+    pub file: usize,
+    /// Which note of its file it is: they stand there in the order in which they were signed.
+    pub order: usize,
 }
 
 /// What was kept elsewhere, by size.
 #[derive(Clone, Debug, Default)]
 pub struct Anchors {
     kept: Vec<Kept>,
+    files: usize,
 }
 
 impl Anchors {
     /// Reads the note that a data folder has beside its database, if it can be read: it finds out who puts an older
     /// database back, or cuts this one, and forgets the file.
     pub fn beside(&mut self, name: &str, text: &str) {
-        for (line, note) in notes(text) {
+        let file = self.next_file();
+        for (order, (line, note)) in notes(text).into_iter().enumerate() {
             if let Ok(Checkpoint { size, .. }) = text_of(&note) {
-                self.kept.push(Kept { size, note, place: format!("{name}:{line}"), check: Check::Tree });
+                self.kept.push(Kept { size, note, place: format!("{name}:{line}"), check: Check::Tree, file, order });
             }
         }
         self.kept.sort_by_key(|kept| kept.size);
@@ -43,14 +49,20 @@ impl Anchors {
         if notes.is_empty() {
             report.unknown(Check::Anchors, format!("{name} has no checkpoint in it"));
         }
-        for (line, note) in notes {
+        let (check, file) = (Check::Anchors, self.next_file());
+        for (order, (line, note)) in notes.into_iter().enumerate() {
             let place = format!("{name}:{line}");
             match text_of(&note) {
-                Ok(Checkpoint { size, .. }) => self.kept.push(Kept { size, note, place, check: Check::Anchors }),
+                Ok(Checkpoint { size, .. }) => self.kept.push(Kept { size, note, place, check, file, order }),
                 Err(error) => report.unknown(Check::Anchors, format!("what stands at {place} cannot be read: {error}")),
             }
         }
         self.kept.sort_by_key(|kept| kept.size);
+    }
+
+    fn next_file(&mut self) -> usize {
+        self.files += 1;
+        self.files
     }
 
     /// The notes, by size.

@@ -31,6 +31,8 @@ pub struct CallRow {
     pub answered_at: Option<Millis>,
     /// The reads made for reviewers, as the text that is stored.
     pub context: Option<String>,
+    /// Whether what says where it stands bears this service's seal; `None`: the key is not known.
+    pub stands: Option<bool>,
 }
 
 /// Who knows the key of the seals: whether the call stands as it was held, and each of its votes as it was cast.
@@ -86,6 +88,11 @@ impl<'s> Calls<'s> {
                 finding(call, &life, &mut wrong);
                 self.digest(call, seq, report, &mut wrong);
                 self.contents(row, call, &life, report, &mut wrong);
+                if row.stands == Some(false) {
+                    let text = format!("call {}: what says where it stands does not bear this service's seal", row.id);
+                    wrong(Check::Seals, seq, text);
+                }
+                report.right(Check::Seals, u64::from(row.stands == Some(true)));
                 if let Some(seals) = self.seals {
                     let (right, broken) = seals(call);
                     report.right(Check::Seals, right);
@@ -144,8 +151,8 @@ impl<'s> Calls<'s> {
                     );
                 }
             }
-            // Written by a version that logged no hash of the answer.
-            (Some(_), None) if ran && !erased => self.unsalted += 1,
+            // Written by a version that logged no hash of the answer, and so made no salt for one.
+            (Some(_), None) if ran && !erased && call.answer_salt.is_none() => self.unsalted += 1,
             (Some(_), _) => {
                 let why = if erased { "its contents were erased" } else { "the log tells of none" };
                 wrong(Check::Answers, None, format!("call {id}: an answer is kept, and {why}"));
@@ -191,7 +198,10 @@ impl<'s> Calls<'s> {
             report.note(Check::Digests, format!("{} calls were erased by retention, as the log tells", self.erased));
         }
         if self.unsalted > 0 {
-            let text = format!("{} were recorded by a version that logged no hash of them", self.unsalted);
+            let text = format!(
+                "{} answers and reads were recorded by an earlier version, which logged no hash",
+                self.unsalted
+            );
             report.note(Check::Answers, text);
         }
     }

@@ -18,11 +18,16 @@ pub(super) struct ToldVote {
 
 /// What a person found out of an unknown outcome, as the log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ToldFinding {
+pub struct ToldFinding {
+    /// The entry.
     pub seq: i64,
+    /// Who: a reviewer's id.
     pub by: String,
+    /// Whether the call ran; `None`: the entry does not say, as none does that this program wrote.
     pub ran: Option<bool>,
+    /// When.
     pub at: Millis,
+    /// Why they say so.
     pub reason: String,
 }
 
@@ -87,7 +92,8 @@ impl Life {
     }
 
     fn step(&mut self, row: &Row, said: &Said<'_>) -> Result<(), String> {
-        let at = row.at;
+        // What the body says is what was signed; the column beside it only finds it.
+        let at = said.at.parse().unwrap_or(row.at);
         let owned = |key: &str| said.text(key).map(str::to_owned);
         match &*said.kind {
             "call.held" => {
@@ -134,14 +140,14 @@ impl Life {
                 self.go(&["approved"], "releasing", at, "a release of a call that is not approved")?;
                 self.claim = owned("claim");
             }
-            "call.executed" => self.outcome("executed", row, said)?,
-            "call.tool_error" | "call.not_sent" => self.outcome("tool_error", row, said)?,
+            "call.executed" => self.outcome("executed", row, said, at)?,
+            "call.tool_error" | "call.not_sent" => self.outcome("tool_error", row, said, at)?,
             "call.outcome_unknown" => {
                 let restored = said.detail.get("restored") == Some(&true.into());
                 if restored && matches!(self.state, "approved" | "pending") {
                     self.go(&["approved", "pending"], "outcome_unknown", at, "")?;
                 } else {
-                    self.outcome("outcome_unknown", row, said)?;
+                    self.outcome("outcome_unknown", row, said, at)?;
                 }
                 self.ended_why = owned("why");
             }
@@ -193,8 +199,8 @@ impl Life {
         Ok(())
     }
 
-    fn outcome(&mut self, state: &'static str, row: &Row, said: &Said<'_>) -> Result<(), String> {
-        self.go(&["releasing"], state, row.at, "an outcome of a call that was not released")?;
+    fn outcome(&mut self, state: &'static str, row: &Row, said: &Said<'_>, at: Millis) -> Result<(), String> {
+        self.go(&["releasing"], state, at, "an outcome of a call that was not released")?;
         self.result = said.text("result").map(|hash| (row.seq, hash.to_owned()));
         match (said.text("claim"), &self.claim) {
             (Some(claim), Some(ours)) if claim != ours => Err("it is the outcome of another attempt".into()),
@@ -210,7 +216,7 @@ impl Life {
             seq: row.seq,
             by: by.to_owned(),
             verdict: said.text("verdict").unwrap_or_default().to_owned(),
-            at: row.at,
+            at: said.at.parse().unwrap_or(row.at),
             reason: said.text("reason").unwrap_or_default().to_owned(),
         });
         if again {

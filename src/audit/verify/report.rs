@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::put_back::PutBack;
+
 /// How many findings are kept; of the others only their number.
 const KEPT: usize = 200;
 
@@ -9,6 +11,8 @@ const KEPT: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
+    /// The database has the tables, indices and triggers that Placet makes, and no others.
+    Schema,
     /// Numbers from 1 without gaps.
     Sequence,
     /// Each body has the leaf hash that stands beside it.
@@ -31,13 +35,16 @@ pub enum Check {
     Digests,
     /// Answers, and the reads made for reviewers, have the hashes that the log tells.
     Answers,
-    /// Seals of calls and votes are those of this service.
+    /// Agents, people, sessions, tokens and links stand as the log tells.
+    Accounts,
+    /// Seals of calls, votes and accounts are those of this service.
     Seals,
 }
 
 impl Check {
     /// Every check, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
+        Self::Schema,
         Self::Sequence,
         Self::Hashes,
         Self::Chain,
@@ -49,13 +56,21 @@ impl Check {
         Self::Votes,
         Self::Digests,
         Self::Answers,
+        Self::Accounts,
         Self::Seals,
     ];
+
+    /// Whether it is about the log itself, and not about what stands beside it.
+    #[must_use]
+    pub fn is_of_log(self) -> bool {
+        (Self::Sequence..=Self::Anchors).contains(&self)
+    }
 
     /// Its name, and what it says of what it counts.
     #[must_use]
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
+            Self::Schema => ("schema", "tables, indices and triggers, as Placet makes them and no others"),
             Self::Sequence => ("sequence", "entries, numbered from 1 without gaps"),
             Self::Hashes => ("hashes", "bodies that have the leaf hash beside them"),
             Self::Chain => ("chain", "entries that name the one before them, none earlier than it"),
@@ -67,7 +82,8 @@ impl Check {
             Self::Votes => ("votes", "votes that the log tells as well"),
             Self::Digests => ("digests", "call digests that follow from the stored call"),
             Self::Answers => ("answers", "answers and reads that have the logged hash"),
-            Self::Seals => ("seals", "seals of calls and votes that are this service's"),
+            Self::Accounts => ("accounts", "agents, people, sessions, tokens and links that stand as the log tells"),
+            Self::Seals => ("seals", "seals of calls, votes and accounts that are this service's"),
         }
     }
 }
@@ -128,6 +144,9 @@ pub enum Verdict {
     Intact,
     /// Something was altered.
     Tampered,
+    /// Nothing else was found, and the log tells of a restore that whoever verifies did not say they know of: what came
+    /// after the restored state is not in it.
+    PutBack,
     /// Nothing was found, but not everything could be checked.
     Incomplete,
 }
@@ -143,12 +162,27 @@ pub struct Report {
     pub unsigned: u64,
     /// Alarms that the log itself tells of.
     pub alarms: u64,
+    /// Restores that the log itself tells of.
+    pub put_back: Vec<PutBack>,
+    /// It was said that nobody was ever served from this folder: that nothing is signed is no news then.
+    pub unserved: bool,
+    /// Whoever verifies asked for the seals not to be looked at.
+    pub without_seals: bool,
 }
 
 impl Default for Report {
     fn default() -> Self {
         let line = |check| Line { check, grade: Grade::Skipped, right: 0, wrong: 0, notes: Vec::new() };
-        Self { lines: Check::ALL.map(line).into(), findings: Vec::new(), unknown: Vec::new(), unsigned: 0, alarms: 0 }
+        Self {
+            lines: Check::ALL.map(line).into(),
+            findings: Vec::new(),
+            unknown: Vec::new(),
+            unsigned: 0,
+            alarms: 0,
+            put_back: Vec::new(),
+            unserved: false,
+            without_seals: false,
+        }
     }
 }
 
@@ -214,6 +248,8 @@ impl Report {
     pub fn verdict(&self) -> Verdict {
         if self.lines.iter().any(|line| line.grade == Grade::Bad) {
             Verdict::Tampered
+        } else if self.put_back.iter().any(|told| !told.known) {
+            Verdict::PutBack
         } else if self.unknown.is_empty() {
             Verdict::Intact
         } else {
@@ -221,14 +257,57 @@ impl Report {
         }
     }
 
-    /// What is wrong first: with the lowest entry, an exactly known one before a stretch that contains it; where no
-    /// entry is wrong, the first of the others.
+    /// How much of this check is wrong so far.
+    #[must_use]
+    pub fn count_wrong(&self, check: Check) -> u64 {
+        self.lines[check as usize].wrong
+    }
+
+    /// What is wrong first. The log's own entries go before the rows beside it, and there the lowest entry, an exactly
+    /// known one before a stretch that contains it; where no entry is named, the first of the others.
     #[must_use]
     pub fn first(&self) -> Option<&Finding> {
-        let numbered = || self.findings.iter().filter(|finding| finding.seq.is_some());
-        let Some(lowest) = numbered().min_by_key(|finding| finding.seq) else { return self.findings.first() };
+        let of_log = |finding: &&Finding| finding.check.is_of_log();
+        self.lowest(of_log).or_else(|| self.lowest(|finding| !of_log(finding))).or_else(|| self.findings.first())
+    }
+
+    fn lowest(&self, which: impl Fn(&&Finding) -> bool + Copy) -> Option<&Finding> {
+        let numbered = || self.findings.iter().filter(which).filter(|finding| finding.seq.is_some());
+        let lowest = numbered().min_by_key(|finding| finding.seq)?;
         let Some(until) = lowest.until else { return Some(lowest) };
         let exact = numbered().filter(|finding| finding.until.is_none() && finding.seq <= Some(until));
         exact.min_by_key(|finding| finding.seq).or(Some(lowest))
+    }
+
+    /// The verdict in words, the last line of what is told: what is wrong first, and which entry that is.
+    #[must_use]
+    pub fn last_word(&self) -> String {
+        let skipped = if self.without_seals { "; the seals were not looked at, as asked" } else { "" };
+        match self.verdict() {
+            Verdict::Intact => format!("INTACT{skipped}"),
+            Verdict::Incomplete => {
+                format!("INCOMPLETE: nothing wrong was found, but not everything could be checked{skipped}")
+            }
+            Verdict::PutBack => {
+                let told: Vec<_> = self.put_back.iter().filter(|told| !told.known).map(PutBack::words).collect();
+                format!("PUT BACK: what is there is intact{skipped}; but {}", told.join("; and "))
+            }
+            Verdict::Tampered => match self.first() {
+                Some(finding) => format!("TAMPERED. {}: {}", finding.place(), finding.text),
+                None => "TAMPERED".to_owned(),
+            },
+        }
+    }
+}
+
+impl Finding {
+    /// Which entry it names, in words.
+    fn place(&self) -> String {
+        match (self.check.is_of_log(), self.seq, self.until) {
+            (true, Some(seq), None) => format!("First bad entry: {seq}"),
+            (true, Some(seq), Some(until)) => format!("First bad entry: one of {seq} to {until}"),
+            (false, Some(seq), _) => format!("No bad entry, but a row beside the log, of which entry {seq} tells"),
+            (_, None, _) => "No bad entry, but something beside the log".to_owned(),
+        }
     }
 }

@@ -60,7 +60,8 @@ fn sign(rows: &[Row], key: &SigningKey) -> Vec<StoredCheckpoint> {
 
 fn verify(log: &Log, keys: &[VerifyingKey], anchors: &Anchors) -> Report {
     let mut report = Report::default();
-    let mut chain = Chain::new(keys.to_vec(), anchors);
+    let keys = Keys { keys: keys.to_vec(), given: Some("a file".into()) };
+    let mut chain = Chain::new(keys, anchors, Vec::new());
     log.checkpoints.iter().for_each(|checkpoint| chain.checkpoint(checkpoint.clone()));
     log.rows.iter().for_each(|row| chain.entry(row, &mut report));
     let _ = chain.end(&mut report);
@@ -111,7 +112,8 @@ fn a_log_without_checkpoints_or_keys_is_no_proof() {
     let report = verify(&bare, &[key(1).verifying_key()], &none);
     assert_eq!((report.verdict(), report.unsigned), (Verdict::Incomplete, 13));
     let report = verify(&full, &[key(2).verifying_key()], &none);
-    assert_eq!(report.verdict(), Verdict::Tampered, "signed by somebody else");
+    assert_eq!(report.verdict(), Verdict::Incomplete, "signed by somebody else: a wrong file, or a log made anew");
+    assert!(report.unknowns()[0].contains("no key in a file signed any of the 2"), "{:?}", report.unknowns());
     let empty = Log { rows: Vec::new(), checkpoints: Vec::new() };
     assert_eq!(verify(&empty, &[], &none).verdict(), Verdict::Incomplete);
 }

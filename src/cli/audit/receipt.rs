@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Failure, Where, Which, unwritable};
-use crate::audit::Checkpoint;
-use crate::audit::note::VerifyingKey;
-use crate::audit::receipt::{Proof, Receipt};
+use crate::audit::note::{NoteError, VerifyingKey};
+use crate::audit::receipt::{BadReceipt, Proof, Receipt};
 use crate::audit::verify::{Anchors, Report};
+use crate::audit::{Checkpoint, CheckpointError};
 use crate::call::CallId;
 use crate::cli::{Exit, complain, say};
 use crate::store::Receipted;
@@ -89,6 +89,16 @@ pub(super) fn check(which: &Which, args: &Check) -> Result<Exit, Failure> {
     };
     let proof = match receipt.check(&keys) {
         Ok(proof) => proof,
+        Err(BadReceipt::Checkpoint(CheckpointError::Note(NoteError::Unknown(by)))) if args.key.is_some() => {
+            let file = args.key.as_deref().unwrap_or(Path::new("")).display();
+            if which.json {
+                say(json!({ "holds": null, "why": format!("it is signed by {by}, with none of the keys in {file}") }));
+            }
+            return Err(Failure::failed(format!(
+                "this receipt is signed by {by} with another key than those in {file}, so whether it holds cannot be \
+                 told: give the key of the log that it is from; if the log's key was replaced, both, one a line"
+            )));
+        }
         Err(error) => {
             if which.json {
                 say(json!({ "holds": false, "why": error.to_string() }));
@@ -165,6 +175,10 @@ fn print(as_json: bool, receipt: &Receipt, proof: &Proof, anchored: Option<Ancho
             "entries": proof.told.iter().map(|(seq, at, kind)| json!({"seq": seq, "at": at, "kind": kind}))
                 .collect::<Vec<_>>(),
             "covered": proof.covered,
+            "finding": proof.finding.as_ref().map(|finding| json!({
+                "seq": finding.seq, "ran": finding.ran, "by": finding.by, "at": finding.at.to_string(),
+                "reason": finding.reason, "proved": proof.covered.is_empty(),
+            })),
             "anchored": anchored == Some(Anchored::Same),
         }));
         return;
@@ -179,6 +193,14 @@ fn print(as_json: bool, receipt: &Receipt, proof: &Proof, anchored: Option<Ancho
         let covered =
             if proof.covered.contains(seq) { "  UNPROVED: its text has a secret and was left out" } else { "" };
         say(format!("{seq:>9}  {at}  {kind}{covered}"));
+        if let Some(finding) = proof.finding.as_ref().filter(|finding| u64::try_from(finding.seq) == Ok(*seq)) {
+            let found = match finding.ran {
+                Some(true) => "that it ran",
+                Some(false) => "that it did not run",
+                None => "something, and not whether it ran",
+            };
+            say(format!("           reviewer {} found {found}: {:?}", finding.by, finding.reason));
+        }
     }
     if anchored == Some(Anchored::Same) {
         say("the checkpoint is one of those kept elsewhere");

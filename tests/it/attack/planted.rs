@@ -167,7 +167,7 @@ async fn a_finding_that_was_deleted_is_not_made_anew() {
     assert!(matches!(refused, FindError::Tampered), "{refused}");
 }
 
-/// A receipt without the entry that its row stands on would tell of another end.
+/// A receipt without the entry of its end would tell of another one: entries are found by what was signed.
 #[tokio::test]
 async fn no_receipt_leaves_out_the_entry_that_the_row_names() {
     let bench = Bench::new().await;
@@ -175,6 +175,15 @@ async fn no_receipt_leaves_out_the_entry_that_the_row_names() {
     bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Reject)).await.unwrap();
     let hide = "UPDATE entries SET call_id = NULL WHERE kind = 'call.rejected';";
     forge(&bench, &[triggers::AWAY, hide, triggers::back()].concat()).await;
+    let (notary, _) = placet::notary::Notary::open(bench.store.clone(), &bench.entropy).await.unwrap();
+    notary.checkpoint().await.unwrap();
+    let receipt = bench.store.receipt(call.submission.id).await.unwrap();
+    let Receipted::Ready(receipt) = receipt else { panic!("{receipt:?}") };
+    let proof = receipt.check(&receipt.own_keys().unwrap()).unwrap();
+    assert_eq!((proof.state, proof.told.len()), (Some("rejected"), 2));
+    // An entry that was taken out of the log altogether is missed.
+    let gone = "DELETE FROM entries WHERE instr(body, 'call.rejected');";
+    forge(&bench, &[triggers::AWAY, gone, triggers::back()].concat()).await;
     let receipt = bench.store.receipt(call.submission.id).await.unwrap();
     assert!(matches!(receipt, Receipted::Broken(_)), "{receipt:?}");
 }

@@ -5,15 +5,18 @@
 //! | attack | database alone | whole folder, no anchor | with an anchor and the key kept elsewhere |
 //! |---|---|---|---|
 //! | edit, delete, reorder, insert, recompute | caught | caught | caught |
+//! | edit a reviewer's role, put a token back, null the columns by which entries are found | caught | caught | caught |
 //! | truncate with its checkpoints, roll back and regrow, re-sign with the stolen key | caught | not noticed | caught |
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use placet::audit::Entry;
+use placet::call::Digest;
 use placet::clock::{Clock, Entropy};
 use placet::lifecycle::Tasks;
 use placet::notary::Notary;
-use placet::store::Store;
+use placet::store::{NewApiToken, Store};
 use serde_json::Value;
 
 use super::forged::Forged;
@@ -81,6 +84,18 @@ fn first(answer: &Value) -> (String, Option<(u64, u64)>, String) {
 #[tokio::test]
 async fn the_eight_attacks_on_the_log() {
     let run = Run::new().await;
+    let token = NewApiToken {
+        id: "a-token".into(),
+        reviewer: run.bench.mira,
+        token_hash: Digest::of(b"a token"),
+        may_decide: true,
+        lifetime: Duration::from_secs(3600),
+    };
+    run.bench.store.api_token_add(token).await.unwrap();
+    run.notary.checkpoint().await.unwrap();
+    let with_token = Forged::copy(&run.bench).await;
+    assert!(run.bench.store.api_token_end(run.bench.mira, "a-token".into()).await.unwrap());
+    run.notary.checkpoint().await.unwrap();
     let old = Forged::copy(&run.bench).await;
     for word in ["seven", "eight"] {
         run.refuse(word).await;
@@ -122,8 +137,24 @@ async fn the_eight_attacks_on_the_log() {
     resign.recompute(three, |body| body.replace("three", "THREE"));
     resign.sign_again();
 
+    let role = copy().await;
+    role.change("UPDATE reviewers SET is_administrator = 1 WHERE email = 'mira@example.com'");
+    let mira = role.first_of("reviewer.added", "");
+    let token = copy().await;
+    token.put_back("api_tokens", &with_token);
+    let made = token.first_of("token.made", "");
+    let nulled = copy().await;
+    let voted = nulled.first_of("call.rejected", "");
+    nulled.change(&format!(
+        "UPDATE entries SET kind = 'x', call_id = NULL, agent = NULL, upstream = NULL, tool = NULL, reviewer_id = NULL
+         WHERE seq >= {voted} AND call_id = (SELECT call_id FROM entries WHERE seq = {voted})"
+    ));
+
     let (three, seven) = (three as u64, seven as u64);
     let attacks = [
+        ("edit a reviewer's role", role, (mira, mira), true),
+        ("put a token back", token, (made, made), true),
+        ("null the columns", nulled, (voted, voted), true),
         ("edit", edit, (three, three), true),
         ("delete", delete, (three, three), true),
         ("reorder", reorder, (three, three), true),
@@ -147,6 +178,11 @@ async fn the_eight_attacks_on_the_log() {
         let (code, answer) = forged.verify(&kept).await;
         let (verdict, named, text) = first(&answer);
         assert_eq!((code, verdict.as_str(), named), (1, "tampered", Some(entries)), "{attack}: {text}");
+        // The last line names it too.
+        let last = answer["says"].as_str().unwrap();
+        let entry =
+            if entries.0 == entries.1 { entries.0.to_string() } else { format!("{} to {}", entries.0, entries.1) };
+        assert!(last.starts_with("TAMPERED. ") && last.contains(&entry) && last.ends_with(&text), "{attack}: {last}");
     }
 }
 
@@ -162,7 +198,7 @@ async fn grow(forged: &Forged) {
     }
     tasks.begin_stop();
     drop((store, notary));
-    assert!(tasks.ended(std::time::Duration::from_secs(10)).await);
+    assert!(tasks.ended(Duration::from_secs(10)).await);
 }
 
 #[tokio::test]

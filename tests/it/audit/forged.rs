@@ -11,6 +11,24 @@ use tempfile::TempDir;
 use super::audit_in;
 use crate::support::bench::Bench;
 use crate::support::command::Said;
+use crate::support::triggers;
+
+/// A database whose own triggers are away; they are put back, as whoever forges would.
+pub(super) struct Open(Connection);
+
+impl std::ops::Deref for Open {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _ = self.0.execute_batch(triggers::back());
+    }
+}
 
 /// A copy of a data folder.
 pub(super) struct Forged {
@@ -46,16 +64,11 @@ impl Forged {
         self.folder.path()
     }
 
-    /// The database, with nothing in the way of a change.
-    pub(super) fn open(&self) -> Connection {
+    /// The database, with nothing in the way of a change until this is dropped.
+    pub(super) fn open(&self) -> Open {
         let connection = Connection::open(self.file()).unwrap();
-        connection
-            .execute_batch(
-                "PRAGMA foreign_keys = OFF; DROP TRIGGER IF EXISTS entries_are_never_changed;
-                 DROP TRIGGER IF EXISTS entries_are_never_deleted;",
-            )
-            .unwrap();
-        connection
+        connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {}", triggers::AWAY)).unwrap();
+        Open(connection)
     }
 
     /// Changes the database; something must change.
@@ -65,6 +78,24 @@ impl Forged {
         connection.execute_batch(sql).unwrap();
         let after: i64 = connection.query_row("SELECT total_changes()", [], |row| row.get(0)).unwrap();
         assert!(after > before, "nothing changed by {sql}");
+    }
+
+    /// The number of the first entry of this kind whose body has this in it.
+    pub(super) fn first_of(&self, kind: &str, has: &str) -> u64 {
+        let sql = "SELECT min(seq) FROM entries WHERE body ->> '$.kind' = ?1 AND instr(body, ?2)";
+        self.open().query_row(sql, [kind, has], |row| row.get::<_, i64>(0)).unwrap() as u64
+    }
+
+    /// Puts the rows of a table back as they were in another copy.
+    pub(super) fn put_back(&self, table: &str, from: &Self) {
+        let connection = self.open();
+        let columns = format!("SELECT group_concat(name) FROM pragma_table_info('{table}')");
+        let columns: String = connection.query_row(&columns, [], |row| row.get(0)).unwrap();
+        connection.execute("ATTACH ?1 AS old", [from.file().to_str().unwrap()]).unwrap();
+        let sql = format!(
+            "DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM old.{table}; DETACH old"
+        );
+        connection.execute_batch(&sql).unwrap();
     }
 
     /// Puts a copy of the pending call into the database, under another id.

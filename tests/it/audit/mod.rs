@@ -1,9 +1,12 @@
 //! The log as auditors use it: exported, verified, proved, attacked.
 
+mod accounts;
 mod attacks;
 mod export;
 mod forged;
+mod put_back;
 mod receipt;
+mod schema;
 mod verify;
 
 use std::path::Path;

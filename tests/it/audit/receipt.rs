@@ -1,11 +1,13 @@
 //! A call's receipt: made while the service runs, offered on the call's page, checked without the database, and by a
 //! program that shares nothing with this one.
 
+use placet::approvals::{Channel, Find, ForwardError};
 use placet::clock::Entropy;
 use placet::notary::Notary;
 use serde_json::Value;
 
-use super::{audit, decide, history};
+use super::forged::Forged;
+use super::{audit, audit_in, decide, history};
 use crate::support::bench::Bench;
 use crate::support::command::{placet, run};
 use crate::support::pages::Pages;
@@ -67,13 +69,66 @@ async fn a_receipt_is_made_and_checked_without_the_database() {
     notary.checkpoint().await.unwrap();
     let theirs = other.folder.path().join("audit.pub");
     let told = check(&["--key", theirs.to_str().unwrap()]).await;
-    assert!(told.code == 1 && told.err.contains("does not open"), "{told:?}");
+    assert!(told.code == 2 && told.err.contains("with another key than those in"), "{told:?}");
+    assert!(!told.err.contains("does not hold"), "{told:?}");
     for wrong in [&["--key", "/nowhere"][..], &["--anchor", "/nowhere"]] {
         assert_eq!(check(wrong).await.code, 2, "{wrong:?}");
     }
     let unknown = audit(&other, &["proof", &rejected.submission.id.to_string()]).await;
     assert!(unknown.code == 1 && unknown.err.contains("does not tell"), "{unknown:?}");
     assert_eq!(audit(&other, &["proof", "x"]).await.code, 64);
+}
+
+/// What somebody found out of an unknown outcome is the end of the story.
+#[tokio::test]
+async fn a_receipt_tells_what_was_found_by_whom_and_when() {
+    let bench = Bench::new().await;
+    let (notary, _) = Notary::open(bench.store.clone(), &bench.entropy).await.unwrap();
+    for (ran, words) in [(true, "found that it ran"), (false, "found that it did not run")] {
+        *bench.upstream.answer.lock().unwrap() = Err(ForwardError::Unknown("the connection was lost".into()));
+        let call = bench.hold(&format!("{{\"ran\":{ran}}}")).await;
+        decide(&bench, &call, bench.mira, Verdict::Approve, "as agreed").await;
+        bench.approvals.returned(call.submission.id).await;
+        bench.until(&call, "outcome_unknown").await;
+        let id = call.submission.id;
+        let find =
+            Find { call: id, ran, reason: "I looked \u{202e}there".into(), by: bench.noor, channel: Channel::Page };
+        bench.approvals.find(find).await.unwrap();
+        notary.checkpoint().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("receipt.json").to_str().unwrap().to_owned();
+        assert_eq!(audit(&bench, &["proof", &id.to_string(), "--out", &file]).await.code, 0);
+        let told = placet(&["audit", "check-receipt", &file]).await;
+        assert_eq!(told.code, 0, "{told:?}");
+        let line = format!("reviewer {} {words}: \"I looked \\u{{202e}}there\"", bench.noor);
+        assert!(told.out.contains(&line), "{line}: {}", told.out);
+        let json: Value =
+            serde_json::from_str(&placet(&["audit", "check-receipt", &file, "--json"]).await.out).unwrap();
+        let finding = &json["finding"];
+        assert_eq!((finding["ran"].as_bool(), finding["by"].as_str()), (Some(ran), Some(&*bench.noor.to_string())));
+        assert!(finding["at"].as_str().unwrap().starts_with("2026-") && finding["reason"] != "", "{finding}");
+    }
+}
+
+/// Entries are found by what was signed: one whose column was changed is in the receipt all the same.
+#[tokio::test]
+async fn a_receipt_has_every_entry_whatever_the_columns_say() {
+    let bench = Bench::new().await;
+    let [executed, rejected, ..] = history(&bench).await;
+    let (notary, _) = Notary::open(bench.store.clone(), &bench.entropy).await.unwrap();
+    notary.checkpoint().await.unwrap();
+    let id = rejected.submission.id.to_string();
+    let honest = audit(&bench, &["proof", &id]).await;
+    for sql in [
+        "UPDATE entries SET call_id = NULL".to_owned(),
+        format!("UPDATE entries SET call_id = '{}' WHERE call_id IS NOT NULL", executed.submission.id),
+        format!("UPDATE entries SET call_id = '{id}', kind = 'call.rejected' WHERE call_id IS NULL"),
+    ] {
+        let forged = Forged::copy(&bench).await;
+        forged.change(&sql);
+        let made = audit_in(forged.path(), &["proof", &id]).await;
+        assert_eq!((made.code, &made.out), (0, &honest.out), "{sql}: {}", made.err);
+    }
 }
 
 #[tokio::test]

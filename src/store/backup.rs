@@ -129,7 +129,7 @@ pub(super) async fn consume_mark(connection: &mut SqliteConnection) -> Result<()
     sqlx::query("DELETE FROM meta WHERE key = $1").bind(MARK).execute(connection).await.map(drop)
 }
 
-async fn read_mark(connection: &mut SqliteConnection) -> Result<Option<CopyMark>, StoreError> {
+pub(super) async fn read_mark(connection: &mut SqliteConnection) -> Result<Option<CopyMark>, StoreError> {
     let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(MARK);
     let value: Option<String> = query.fetch_optional(connection).await?;
     value.map(|value| serde_json::from_str(&value)).transpose().map_err(|error| StoreError::BadRow {

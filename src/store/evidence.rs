@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::StoreError;
+use super::backup::{self, CopyMark};
 use super::row::{self, select_calls};
 use super::schema::{self, SchemaFound};
 use super::snapshot::{ENTRY, Snapshot, entry};
@@ -84,6 +85,14 @@ impl Snapshot {
     pub async fn seal_key(&mut self) -> Result<Option<String>, StoreError> {
         let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'seal_key'");
         Ok(query.fetch_optional(&mut self.connection).await?)
+    }
+
+    /// The mark of a copy that nobody was served from yet.
+    ///
+    /// # Errors
+    /// The database does not answer, or the mark cannot be read.
+    pub async fn copy_mark(&mut self) -> Result<Option<CopyMark>, StoreError> {
+        backup::read_mark(&mut self.connection).await
     }
 
     /// Whether the log was ever signed.

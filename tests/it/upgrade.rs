@@ -133,6 +133,11 @@ async fn what_was_there_before_is_sealed_once_and_goes_on_working() {
     let opened = open(folder.path()).await;
     opened.everybody_is_known().await;
     assert_eq!(opened.sealed().await, 1);
+    // What an earlier version wrote stands as its entries tell, as far as they tell it.
+    let said = crate::audit::audit_in(folder.path(), &["verify"]).await;
+    assert!(said.code == 2 && said.out.contains("nothing wrong was found"), "{}{}", said.out, said.err);
+    let accounts = said.out.lines().find(|line| line.contains(" accounts ")).unwrap();
+    assert_eq!(accounts.split_whitespace().take(3).collect::<Vec<_>>(), ["ok", "accounts", "4"]);
 }
 
 /// Whoever can write to the database alone does not get Placet to seal anything a second time.

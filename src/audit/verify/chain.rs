@@ -80,6 +80,13 @@ impl Chain {
         }
     }
 
+    /// Of a database that says that it is a copy of a log of so many entries.
+    #[must_use]
+    pub fn of_copy(mut self, log: Option<u64>) -> Self {
+        self.signed.copy = log;
+        self
+    }
+
     /// A stored checkpoint; they come in the order of their sizes, each before the last entry that it covers.
     pub fn checkpoint(&mut self, stored: StoredCheckpoint) {
         self.signed.checkpoint(stored);

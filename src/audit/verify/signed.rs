@@ -71,6 +71,8 @@ pub(super) struct Signed {
     /// Kept ones that do not fit, with the largest size before them at which one did.
     misfits: Vec<(Kept, u64)>,
     pub(super) put_backs: PutBacks,
+    /// How many entries the log had of which this database says that it is a copy.
+    pub(super) copy: Option<u64>,
     /// New keys that the log names, until a checkpoint by a known key covers what names them.
     named: Vec<VerifyingKey>,
     /// Every key that the log names.
@@ -101,6 +103,7 @@ impl Signed {
             kept: anchors.kept().to_vec().into(),
             misfits: Vec::new(),
             put_backs: PutBacks::known(known),
+            copy: None,
             named: Vec::new(),
             told: Vec::new(),
             rekeyed: None,
@@ -258,13 +261,17 @@ impl Signed {
                     self.opened |= !self.keys.keys.is_empty();
                     self.misfits.push((kept, self.good_kept));
                 }
-                Ok(claim) => cut_off(kept.check, &kept.place, claim.size, (size, last), gap, report),
+                Ok(claim) => {
+                    if !self.is_of_copy(&kept, size, gap, report) {
+                        cut_off(kept.check, &kept.place, claim.size, (size, last), gap, report);
+                    }
+                }
                 Err(error) => report.unknown(kept.check, refusal(&kept.place, &error)),
             }
         }
         let mut failed = false;
         for (kept, good) in std::mem::take(&mut self.misfits) {
-            if gap.is_none() && self.put_backs.explain(&kept) {
+            if self.is_of_copy(&kept, size, gap, report) || (gap.is_none() && self.put_backs.explain(&kept)) {
                 continue;
             }
             if kept.size > size {
@@ -288,6 +295,21 @@ impl Signed {
         }
         report.unsigned = size.saturating_sub(self.covered);
         report.put_back = self.put_backs.end();
+    }
+
+    /// Whether the database, by its own word, is a copy of before this was signed. It proves nothing, so the answer is
+    /// left open.
+    fn is_of_copy(&self, kept: &Kept, size: u64, gap: Option<Gap>, report: &mut Report) -> bool {
+        let Some(copy) = self.copy.filter(|copy| gap.is_none() && size >= *copy && kept.size > size) else {
+            return false;
+        };
+        let why = format!(
+            "{} covers {} entries. This database says of itself that it is a copy, made when the log had {copy}, and that \
+             nobody was served from it since: if so, later entries are in the database that is served from. Verify that one",
+            kept.place, kept.size
+        );
+        report.unknown(kept.check, why);
+        true
     }
 
     /// What is said of checkpoints that open under no key that was given.

@@ -199,6 +199,35 @@ async fn a_row_that_the_log_does_not_tell_of_is_named() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// What was changed by hand and then ended by whoever runs the service is told by the log, and nobody's any more.
+#[tokio::test]
+async fn what_was_changed_by_hand_and_ended_since_is_no_tampering_any_more() {
+    let bench = Bench::new().await;
+    let notary = lived(&bench).await;
+    let identity =
+        Identity::new(bench.store.clone(), bench.clock.clone(), bench.entropy.clone(), SessionLimits::default());
+    for sql in [
+        "UPDATE reviewers SET is_administrator = 1 WHERE email LIKE 'ada%'",
+        "UPDATE reviewers SET groups = '[]' WHERE email LIKE 'kim%'",
+        "UPDATE agents SET owner = 'eve@example.com', upstreams = '[]' WHERE name = 'prod'",
+    ] {
+        crate::attack::edit_any(&bench, sql).await;
+    }
+    assert_eq!(audit(&bench, &["verify"]).await.code, 1);
+    bench.clock.advance(Duration::from_secs(1));
+    identity.reviewer_add(adding("ada@example.com", Roles { reviewer: true, ..Roles::default() })).await.unwrap();
+    identity.reviewer_disable(email("kim@example.com")).await.unwrap();
+    identity.agent_revoke(AgentName::new("prod").unwrap()).await.unwrap();
+    notary.checkpoint().await.unwrap();
+    let said = audit(&bench, &["verify"]).await;
+    assert!(said.code == 0 && said.out.contains("1 accounts were changed by hand once"), "{}{}", said.out, said.err);
+    // Set aside, it does not come back.
+    let forged = Forged::copy(&bench).await;
+    forged.change("UPDATE reviewers SET disabled_at = NULL WHERE email LIKE '%set-aside%'");
+    let (code, answer) = forged.verify(&[]).await;
+    assert!(code == 1 && answer.to_string().contains("it was set aside"), "{answer}");
+}
+
 /// Entries are found by what was signed: columns that were changed hide nothing and accuse nobody.
 #[tokio::test]
 async fn changed_columns_are_named_and_nothing_else_is_said() {

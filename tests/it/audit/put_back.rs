@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use placet::audit::note::VerifyingKey;
 use placet::clock::Entropy;
+use placet::notary::Notary;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::audit_in;
 use super::forged::Forged;
+use super::{audit_in, history};
 use crate::support::app::{Setup, TestApp};
+use crate::support::bench::Bench;
 use crate::support::upstream::Upstream;
 
 /// A service that was served from, restored from a backup, and served from again.
@@ -146,6 +148,33 @@ async fn a_restore_has_a_verdict_of_its_own() {
             assert!(code == 1 && anchors, "{has}: {answer}");
         }
     }
+}
+
+/// A copy that nobody was served from is behind what was signed since, and no log that was cut off; but nor is it proved
+/// not to be one.
+#[tokio::test]
+async fn a_backup_verifies_and_what_was_signed_since_leaves_it_open() {
+    let bench = Bench::new().await;
+    history(&bench).await;
+    let (notary, _) = Notary::open(bench.store.clone(), &bench.entropy).await.unwrap();
+    notary.checkpoint().await.unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    bench.store.backup(&copy.path().join("placet.db"), "x".into()).await.unwrap();
+    let note = notary.checkpoint().await.unwrap().note;
+    let (anchor, key) = (copy.path().join("notes"), copy.path().join("key"));
+    std::fs::write(&anchor, note).unwrap();
+    std::fs::copy(bench.folder.path().join("audit.pub"), &key).unwrap();
+    let alone = ["verify", "--without-seals", "--key", key.to_str().unwrap()];
+    let said = audit_in(copy.path(), &alone).await;
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let anchored = [&alone[..], &["--anchor", anchor.to_str().unwrap()]].concat();
+    let said = audit_in(copy.path(), &anchored).await;
+    assert!(said.code == 2 && said.err.contains("says of itself that it is a copy"), "{}{}", said.out, said.err);
+    // Cut off beyond what it says, or without saying so, it is what it is.
+    let connection = rusqlite::Connection::open(copy.path().join("placet.db")).unwrap();
+    connection.execute_batch("DELETE FROM meta WHERE key = 'copy'").unwrap();
+    let said = audit_in(copy.path(), &anchored).await;
+    assert!(said.code == 1 && said.out.contains("was cut off"), "{}{}", said.out, said.err);
 }
 
 /// A backup from before a change of keys: nothing is lost, and whoever has the old key alone is told what to do.

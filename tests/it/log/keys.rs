@@ -207,11 +207,19 @@ async fn a_database_from_before_a_change_of_keys_goes_on_with_the_new_one() {
     log.sign().await;
     let folder = log.close().await;
     let old = backup(folder.path());
+    let old_public = fs::read(folder.path().join("audit.pub")).unwrap();
     let log = Log::open(folder).await.unwrap();
     let rotated = log.notary.rotate(&Entropy::System).await.unwrap();
     let folder = log.close().await;
     restore(folder.path(), &old);
+    // With the public keys of then nobody can tell that the private one is a later one of the same log.
+    let public = fs::read(folder.path().join("audit.pub")).unwrap();
+    fs::write(folder.path().join("audit.pub"), old_public).unwrap();
+    assert!(refused(&folder).await.contains("put the audit.pub of this folder back as well"));
+    fs::write(folder.path().join("audit.pub"), public).unwrap();
     let log = Log::open(folder).await.unwrap();
+    let entry = log.store.log_entries().await.unwrap().pop().unwrap();
+    assert_eq!((&entry.detail["restored"], &entry.detail["old_lost"]), (&true.into(), &serde_json::Value::Null));
     assert!(matches!(log.found, LogAtStart::Behind { checkpoint: 2, log: 1, .. }), "{:?}", log.found);
     let log = log.recorded().await;
     assert_eq!(log.said().await, ["log.key_made", "log.key_rotated", "alarm.log_behind"]);

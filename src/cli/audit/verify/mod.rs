@@ -60,7 +60,9 @@ pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
         let seal = seal(&mut snapshot, &folder, &mut report).await;
         settle(seal, Check::Seals, broken, &mut report).flatten()
     };
-    let walked = chain(&mut snapshot, Chain::new(keys, &anchors, args.restored.clone()), &mut report).await;
+    let copy = settle(snapshot.copy_mark().await, Check::Anchors, broken, &mut report).flatten();
+    let begun = Chain::new(keys, &anchors, args.restored.clone()).of_copy(copy.map(|copy| copy.log));
+    let walked = chain(&mut snapshot, begun, &mut report).await;
     let mut entries = 0;
     if let Some(walked) = settle(walked, Check::Sequence, broken, &mut report) {
         entries = walked.entries;

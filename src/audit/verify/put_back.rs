@@ -26,6 +26,9 @@ pub struct PutBack {
     pub by: Option<String>,
     /// Whoever verifies knows of it.
     pub known: bool,
+    /// It was a copy, by the mark that a backup has.
+    #[serde(skip)]
+    copied: bool,
     /// So many entries are those of before.
     #[serde(skip)]
     fork: u64,
@@ -42,13 +45,18 @@ impl PutBack {
         let told = format!("entry {entry} tells that the log was put back to {log} entries");
         match (&self.by, self.upto) {
             (Some(by), Some(upto)) if upto > *log => format!(
-                "{told}; entries {} to {upto}, which {by} covers, are not in this log. They should be in the database \
+                "{told}; entries {} to {upto}, which {by} knows of, are not in this log. They should be in the database \
                  that was replaced: verify that one too",
                 log + 1
             ),
+            _ if self.copied => format!(
+                "{told}, since it is a copy; what was written after them is not in this log. It should be in the \
+                 database that was replaced: verify that one too"
+            ),
             _ => format!(
-                "{told}; what was written after them is not in this log. It should be in the database that was \
-                 replaced: verify that one too"
+                "entry {entry} tells that the database may have been put back, when its log had {log} entries, since \
+                 something that stands beside it was missing or another; if so, what was written after them is not in \
+                 this log, and should be in the database that was replaced"
             ),
         }
     }
@@ -103,7 +111,8 @@ impl PutBacks {
         let known = self.known.contains(&seq);
         // A start that ended in the middle left what it wrote; a copy knows better how many it had.
         let fork = copy.map_or(found.min(self.plain), |_| log);
-        self.all.push(PutBack { entry: seq, log, upto, by, known, fork, went_on: Vec::new() });
+        let copied = copy.is_some();
+        self.all.push(PutBack { entry: seq, log, upto, by, known, copied, fork, went_on: Vec::new() });
         Ok(())
     }
 
@@ -147,7 +156,9 @@ fn is_served(said: &Said<'_>) -> bool {
 fn is_of_start(said: &Said<'_>) -> bool {
     match &*said.kind {
         "call.restored" | "log.key_made" | "log.key_rotated" | "accounts.sealed" | "clock.jumped" => true,
-        "call.outcome_unknown" => said.detail.get("restored").is_some(),
+        "call.outcome_unknown" | "call.cancelled" | "agent.revoked" | "reviewer.disabled" => {
+            said.detail.get("restored").is_some()
+        }
         "session.signed_out" | "token.revoked" => said.text("why") == Some("the database was put back"),
         kind => kind.starts_with("alarm."),
     }

@@ -156,4 +156,14 @@ fn a_restore_that_cannot_have_been_explains_nothing() {
     assert_eq!((report.verdict(), told), (Verdict::PutBack, vec![(4, 2), (7, 6)]), "{:?}", report.findings());
     assert_eq!(verify(&twice, &kept, &[4]).verdict(), Verdict::PutBack);
     assert_eq!(verify(&twice, &kept, &[4, 7]).verdict(), Verdict::Intact);
+    // Where nothing says that entries are missing it is no more than a doubt, and one all the same.
+    let mut doubt = words(&["a", "b"]);
+    doubt.push(Entry::new("store.restored").with("log", 2).with("checkpoint", 0).with("source", "spent"));
+    let report = verify(&doubt, &[], &[]);
+    assert_eq!(report.verdict(), Verdict::PutBack);
+    assert!(
+        report.last_word().contains("entry 3 tells that the database may have been put back"),
+        "{}",
+        report.last_word()
+    );
 }

@@ -105,7 +105,7 @@ async fn a_restore_has_a_verdict_of_its_own() {
     let (notes, key) = (restored.notes(), restored.keys[0].to_str().unwrap());
     let kept = ["--anchor", notes.as_str(), "--key", key];
     for (arguments, by) in
-        [(&kept[..], "notes:"), (&[], "audit.checkpoint"), (&["--restored", "1"], "audit.checkpoint")]
+        [(&kept[..], "notes:"), (&[], "audit.checkpoint knows of"), (&["--restored", "1"], "audit.checkpoint")]
     {
         let (code, answer) = forged.verify(arguments).await;
         assert_eq!((code, answer["verdict"].as_str()), (2, Some("put_back")), "{arguments:?}: {answer}");

@@ -10,7 +10,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqlitePool};
 
-use super::{StoreError, batch, log, schema, tree};
+use super::{StoreError, batch, log, schema, snapshot, tree};
 use crate::audit::{Frontier, Head};
 
 /// Below this a WAL reset can corrupt the file (SQLite's release notes of 3.51.3).
@@ -49,7 +49,7 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, StoreError> {
         // What is deleted or moved leaves zeros behind: only so does erasing an argument take its bytes out of the file.
         .pragma("secure_delete", "ON");
     let writer = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", WAL_PAGES);
-    let mut connection = writer.connect().await.map_err(|e| unusable(folder, &e))?;
+    let mut connection = writer.connect().await.map_err(|e| snapshot::unreadable(folder, e))?;
     check_version(&mut connection).await?;
     migrate(&mut connection, &file).await?;
     let triggers = schema::check(&mut connection, folder).await?;
@@ -169,15 +169,6 @@ fn problem(error: &io::Error) -> String {
             "is not a folder; move that file away, or set another data_dir".into()
         }
         _ => format!("cannot be used: {error}"),
-    }
-}
-
-fn unusable(folder: &Path, error: &sqlx::Error) -> StoreError {
-    StoreError::Folder {
-        path: folder.to_owned(),
-        problem: format!(
-            "holds a placet.db that cannot be opened ({error}); check its owner and mode, or restore a backup"
-        ),
     }
 }
 

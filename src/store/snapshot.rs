@@ -336,7 +336,7 @@ fn has_content(file: &Path) -> bool {
 }
 
 /// Why the database cannot be read, and what to do about that.
-fn unreadable(folder: &Path, error: sqlx::Error) -> StoreError {
+pub(super) fn unreadable(folder: &Path, error: sqlx::Error) -> StoreError {
     let error = StoreError::Database(error);
     let problem = match error.trouble() {
         Some(trouble @ "the database file is damaged") => format!(

@@ -205,7 +205,7 @@ async fn grow(forged: &Forged) {
 async fn a_changed_row_is_named() {
     let run = Run::new().await;
     let bench = &run.bench;
-    let attacks: [(&str, &str); 22] = [
+    let attacks: [(&str, &str); 25] = [
         ("UPDATE calls SET state = 'approved' WHERE state = 'pending'", "unusable approved_by"),
         (
             "UPDATE calls SET state = 'approved', approved_by = 'policy', approved_at = 1, usable_until = 2 WHERE state = 'pending'",
@@ -233,6 +233,9 @@ async fn a_changed_row_is_named() {
         ),
         ("UPDATE call_answers SET body = '{\"content\":[1]}'", "the kept answer is not the one of entry"),
         ("DELETE FROM call_answers", "its answer is gone"),
+        ("UPDATE calls SET as_of = 1 WHERE state = 'pending'", "where it stands does not bear this service's seal"),
+        ("UPDATE calls SET entry = entry + 1 WHERE state = 'expired'", "where it stands does not bear"),
+        ("UPDATE calls SET told_to_return = 1 WHERE state = 'pending'", "where it stands does not bear"),
         (
             "INSERT INTO votes SELECT 'ffffffff-ffff-7fff-bfff-ffffffffffff', reviewer_id, email, verdict, at, reason, mac FROM votes LIMIT 1",
             "a row of votes belongs to the call",

@@ -118,6 +118,7 @@ async fn what_cannot_be_told_is_said_with_its_own_exit_code() {
     let other = Bench::new().await;
     let foreign = signed(&other).await.checkpoint().await.unwrap().note;
     let foreign = file("foreign", &foreign);
+    let theirs = other.folder.path().join("audit.pub").to_str().unwrap().to_owned();
     let missing = folder.path().join("missing").to_str().unwrap().to_owned();
     for arguments in [
         ["--anchor", missing.as_str()],
@@ -127,6 +128,7 @@ async fn what_cannot_be_told_is_said_with_its_own_exit_code() {
         ["--key", &missing],
         ["--key", &empty],
         ["--key", &nonsense],
+        ["--key", &theirs],
     ] {
         let said = audit(&bench, &[&["verify"][..], &arguments].concat()).await;
         assert_eq!(said.code, 2, "{arguments:?}: {} {}", said.out, said.err);

@@ -100,19 +100,40 @@ pub(super) fn find(text: &str, at: usize, pairs: &mut Pairs) -> Option<Span> {
     (span.start < span.end && !masked && !another_option).then_some(span)
 }
 
-/// `PASSWORD 'secret'` and `IDENTIFIED BY 'secret'`, as SQL and people have it. "The secret "db" is not there" and
+/// `PASSWORD 'secret'` and `IDENTIFIED BY 'secret'`, as SQL has it, and `password is secret`, as people do. "The secret "db" is not there" and
 /// "unexpected token '<'" are told every day and give nothing away.
 fn said(text: &str, at: usize) -> Option<Span> {
     const LONGEST: usize = 64;
     let bytes = text.as_bytes();
     let end = run_within(bytes, at, LONGEST, is_word);
     let value = run_within(bytes, end, 4, is_space);
-    let (escapes, quote) = opening(bytes, value).filter(|_| value > end)?;
+    if value == end {
+        return None;
+    }
+    let quoted = opening(bytes, value);
+    let plain = bytes[value..].starts_with(b"is ");
+    if quoted.is_none() && !plain {
+        return None;
+    }
     let word = text[at..end].to_ascii_lowercase();
     let by = word == "by" && follows(bytes, at, b"identified");
     let told = ["password", "passwd", "passphrase", "pwd"].iter().any(|name| word.ends_with(name));
+    let Some((escapes, quote)) = quoted else {
+        return told.then(|| spoken(bytes, value + "is ".len())).flatten();
+    };
     let start = value + escapes + 1;
     (told || by).then(|| Span { start, end: closing_quote(bytes, start, quote, escapes) })
+}
+
+/// "The password is hunter2": a word of letters and digits, not "required" nor "14".
+fn spoken(bytes: &[u8], at: usize) -> Option<Span> {
+    const SHORTEST: usize = 6;
+    const LONGEST: usize = 128;
+    let inside = |b: u8| b.is_ascii_graphic() && !b"\"'`,;()<>".contains(&b);
+    let end = run_within(bytes, at, LONGEST, inside);
+    let word = bytes[at..end].strip_suffix(b".").unwrap_or(&bytes[at..end]);
+    let mixed = word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic);
+    (mixed && word.len() >= SHORTEST).then_some(Span { start: at, end: at + word.len() })
 }
 
 /// Whether that word stands before `at`, in either case.

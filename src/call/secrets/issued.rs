@@ -184,6 +184,12 @@ pub(super) fn is_random(bytes: &[u8]) -> bool {
 }
 
 fn prefixed(text: &str, at: usize) -> Option<Span> {
+    // Shorter than the shortest token: most words end here.
+    const SHORTEST: usize = 15;
+    let inside = |b: u8| is_token(b) || b == b'.';
+    if run_within(text.as_bytes(), at, SHORTEST, inside) < at + SHORTEST {
+        return None;
+    }
     let rest = &text[at..];
     step(PREFIXES.len());
     let (prefix, fewest) = PREFIXES.iter().find(|(prefix, _)| rest.starts_with(prefix))?;
@@ -192,7 +198,7 @@ fn prefixed(text: &str, at: usize) -> Option<Span> {
         return None;
     }
     let body = at + prefix.len();
-    let end = run_end(text.as_bytes(), body, |b| is_token(b) || b == b'.');
+    let end = run_end(text.as_bytes(), body, inside);
     (end - body >= *fewest && is_random(&text.as_bytes()[body..end])).then_some(Span { start: at, end })
 }
 

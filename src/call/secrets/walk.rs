@@ -127,7 +127,7 @@ impl Walk {
         for member in members {
             let key = member.key.as_ref();
             self.key(member, members, under, &mut taken);
-            let describes = under.is_some() && (REFERENCES.contains(&key) || (schema && describes(member)));
+            let describes = under.is_some() && (REFERENCES.contains(&key) || describes(member, schema));
             let is_value = is_one_of(key, VALUES);
             let by_place = (is_kubernetes_secret && DATA.contains(&key))
                 || (is_web_key && matches!(key, "d" | "p" | "q" | "dp" | "dq" | "qi" | "k"))
@@ -283,9 +283,12 @@ fn name_of_value(members: &[Member<'_>]) -> Option<Name> {
         .find_map(|member| secret_place(member.value.as_str()?))
 }
 
-/// A member of a schema that says nothing of the value itself.
-fn describes(member: &Member<'_>) -> bool {
-    SCHEMA.contains(&member.key.as_ref()) || matches!(member.key.as_ref(), "type" | "description" | "title" | "pattern")
+/// Whether a member describes the value and is none: lengths and switches, and in a schema with a type also words.
+fn describes(member: &Member<'_>, schema: bool) -> bool {
+    let key = member.key.as_ref();
+    let is_text = member.value.as_str().is_some();
+    (SCHEMA.contains(&key) && (schema || !is_text))
+        || (schema && matches!(key, "type" | "description" | "title" | "pattern"))
 }
 
 /// The command that stands beside its arguments: `{"command": "mysql", "args": ["-psecret"]}`.

@@ -1,5 +1,8 @@
 //! Commands whose short flags take a secret, and which part of the value it is.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Which part of a flag's value is secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::call::secrets) enum Form {
@@ -64,7 +67,7 @@ pub(super) const FROM_INPUT: &[&str] = &[
     "-S",
 ];
 
-const COMMANDS: &[Known] = &[
+static COMMANDS: &[Known] = &[
     of(
         &[
             "mysql",
@@ -149,6 +152,10 @@ const COMMANDS: &[Known] = &[
     of(&["ssh", "scp", "rsync", "sftp", "psql", "pg_dump", "nc", "mkdir", "cp"], &[], &[]),
 ];
 
+/// Every word of a text is looked up here.
+static BY_NAME: LazyLock<HashMap<&'static str, &'static Known>> =
+    LazyLock::new(|| COMMANDS.iter().flat_map(|known| known.names.iter().map(move |name| (*name, known))).collect());
+
 /// The command of that name, whichever way it is called: `/usr/bin/mysql`, `mysql.exe`.
 pub(super) fn known(word: &str) -> Option<&'static Known> {
     const LONGEST: usize = 16;
@@ -157,5 +164,5 @@ pub(super) fn known(word: &str) -> Option<&'static Known> {
     if name.len() > LONGEST {
         return None;
     }
-    COMMANDS.iter().find(|known| known.names.contains(&name))
+    BY_NAME.get(name).copied()
 }

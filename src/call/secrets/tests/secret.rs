@@ -119,6 +119,7 @@ pub(super) const TEXTS: &[&str] = &[
     "INSERT INTO users (name, password) VALUES ('bob', '‹hunter2›'), ('eve', '‹it''s›')",
     "ALTER USER bob WITH PASSWORD '‹hunter2›'",
     "CREATE USER bob IDENTIFIED BY '‹hunter2›'",
+    "I set it: the password is ‹hunter2›.",
     // JSON that is none.
     "got {\"name\":\"Authorization\",\"value\":\"‹hunter2›\"} back",
     "got {\"key\": \"password\", \"type\": \"x\", \"value\": \"‹hunter2›\"} back",

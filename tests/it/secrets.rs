@@ -409,3 +409,18 @@ async fn nothing_is_revealed_that_could_not_be_written_down() {
     assert_eq!(status, 503);
     assert_clean("an answer that failed", &text);
 }
+
+#[tokio::test]
+async fn what_an_upstream_says_as_it_dies_is_logged_without_its_secrets() {
+    let (log, _logging) = Log::begin();
+    let script = "echo 'cannot sign in with --password hunter2-dying' >&2; exit 3";
+    let app = Setup::toml(format!("[[upstreams]]\nname = \"iam\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"));
+    let app = app.start().await;
+    let mut agent = Agent::new(app.mcp(), &app.agent("ci-bot").await);
+    agent.version = Some("2025-11-25".to_owned());
+    agent.call("list_users", json!({})).await;
+    let told = async || log.text().contains("cannot sign in").then_some(());
+    app.until("a word of the process", told).await;
+    assert!(log.text().contains("--password ••• masked"), "{}", log.text());
+    assert_clean("the service's log", &log.text());
+}

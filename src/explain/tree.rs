@@ -8,7 +8,7 @@ mod tests;
 pub use pretty::{CodeLine, pretty};
 
 use super::embedded::{Embedded, embedded};
-use crate::call::json::{Document, Kind as Value, Node};
+use crate::call::json::{Document, Kind as Value, Member, Node, Span};
 use crate::call::secrets::{Mask, masks};
 
 /// More values than these are not laid out: a page of so many rows would show less, not more.
@@ -29,7 +29,7 @@ pub struct Tree {
     /// In the order of the text; every [`Row::Open`] has its [`Row::Close`]. The members of an object given as the
     /// whole are at the outermost level.
     pub rows: Vec<Row>,
-    /// How many values are masked.
+    /// How many values and keys are masked.
     pub masked: usize,
 }
 
@@ -104,7 +104,7 @@ impl Tree {
         let mut layout = Layout { doc, masks: &masks, rows: Vec::new() };
         match doc.root().as_object() {
             _ if values(doc.root()) > MOST_VALUES => layout.raw(),
-            Some(members) => members.iter().for_each(|m| layout.node(m.key.clone().into_owned(), &m.value)),
+            Some(members) => members.iter().for_each(|m| layout.member(m)),
             None => layout.node(String::new(), doc.root()),
         }
         Self { rows: layout.rows, masked: masks.len() }
@@ -119,9 +119,9 @@ pub fn lines(doc: &Document<'_>, reveal: Reveal) -> Vec<CodeLine> {
     }
 }
 
-/// The mask for a value, if it has one. Masks come in the order of the text.
-fn mask_of<'m>(masks: &'m [Mask], node: &Node<'_>) -> Option<&'m str> {
-    let at = masks.binary_search_by_key(&node.span.start, |mask| mask.span.start).ok()?;
+/// The mask for a value or key, if it has one. Masks come in the order of the text.
+fn mask_of(masks: &[Mask], span: Span) -> Option<&str> {
+    let at = masks.binary_search_by_key(&span.start, |mask| mask.span.start).ok()?;
     Some(&masks[at].text)
 }
 
@@ -132,9 +132,14 @@ struct Layout<'d, 'a> {
 }
 
 impl Layout<'_, '_> {
+    fn member(&mut self, member: &Member<'_>) {
+        let key = mask_of(self.masks, member.key_span).unwrap_or(&member.key);
+        self.node(key.to_owned(), &member.value);
+    }
+
     /// Recursion is bounded by the reader's depth.
     fn node(&mut self, key: String, node: &Node<'_>) {
-        let masked = mask_of(self.masks, node);
+        let masked = mask_of(self.masks, node.span);
         match (&node.kind, masked) {
             (Value::String(text), _) => self.string(key, text, masked),
             (_, Some(masked)) => self.leaf(key, Kind::Secret, masked, None),
@@ -153,7 +158,7 @@ impl Layout<'_, '_> {
             }
             (Value::Object(members), None) => {
                 self.rows.push(Row::Open { key, brackets: Brackets::Object, len: members.len() });
-                members.iter().for_each(|m| self.node(m.key.clone().into_owned(), &m.value));
+                members.iter().for_each(|m| self.member(m));
                 self.rows.push(Row::Close);
             }
         }

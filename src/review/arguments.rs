@@ -27,13 +27,14 @@ pub fn read(text: Option<&str>, reveal: Reveal) -> Read {
     let Some(text) = text else { return nothing };
     match parse(text) {
         Ok(document) => {
-            let tricks = tricks(&document);
-            let secrets = secrets::masks(&document).len();
+            let found = tricks(&document);
+            let masked = reveal == Reveal::Masked && !secrets::masks(&document).is_empty();
+            let tricks = if masked { covered(found, text) } else { found };
             Read {
                 tree: laid_out(tree::Tree::of(&document, reveal)),
                 blocked: blocked(&tricks),
                 claims_confirmation: document.root().get("confirmed").and_then(Node::as_bool) == Some(true),
-                tricks: if secrets > 0 && reveal == Reveal::Masked { covered(tricks, text) } else { tricks },
+                tricks,
             }
         }
         // They were read strictly when the call came in: what cannot be read now was changed since.
@@ -47,16 +48,31 @@ pub fn read(text: Option<&str>, reveal: Reveal) -> Read {
     }
 }
 
-/// The tricks of a text that holds secrets: what is shown of each is taken from the masked text, and of a trick that
-/// masking covers nothing is.
+/// The tricks of a text that holds secrets: what is shown of each, and the place where it is, is taken from the masked
+/// text, and of a trick that masking covers nothing is.
 fn covered(mut all: Vec<Trick>, text: &str) -> Vec<Trick> {
     let masked = secrets::mask_json(text);
-    let seen = parse(&masked).map(|document| tricks(&document)).unwrap_or_default();
+    let masked = parse(&masked).ok();
+    let seen = masked.as_ref().map(tricks).unwrap_or_default();
     for trick in &mut all {
-        let same = seen.iter().find(|seen| (seen.kind, &seen.where_) == (trick.kind, &trick.where_));
-        trick.shown = same.map_or_else(|| MASK.to_owned(), |same| same.shown.clone());
+        if let Some(same) = seen.iter().find(|seen| (seen.kind, &seen.where_) == (trick.kind, &trick.where_)) {
+            trick.shown.clone_from(&same.shown);
+            continue;
+        }
+        MASK.clone_into(&mut trick.shown);
+        trick.where_ = masked.as_ref().map_or_else(String::new, |doc| place(doc.root(), &trick.where_));
     }
     all
+}
+
+/// As much of a pointer as leads somewhere in the masked text: a key on its way may be a secret.
+fn place(root: &Node<'_>, pointer: &str) -> String {
+    let outer = pointer.split('#').next().unwrap_or_default();
+    let mut known = outer;
+    while root.pointer(known).is_none() {
+        known = known.rfind('/').map_or("", |end| &known[..end]);
+    }
+    if known == pointer { known.to_owned() } else { format!("{known}/{MASK}") }
 }
 
 /// Why arguments with these tricks cannot be approved; `None` if they can.
@@ -163,5 +179,18 @@ mod tests {
         let revealed = read(Some(text), Reveal::Revealed);
         assert!(format!("{:?}", revealed.tree).contains("hunter2"));
         assert!(!format!("{:?}", document(text, Reveal::Masked)).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_key_that_is_a_secret_stays_out_of_the_page_and_of_what_is_said_of_it() {
+        let text = "{\"tokens\":{\"hunter2\u{200b}\":true,\"hunter2b\":true,\"a\":\"x\u{200b}\"}}";
+        let masked = read(Some(text), Reveal::Masked);
+        assert!(!format!("{masked:?}").contains("hunter2"), "{masked:?}");
+        assert!(format!("{:?}", masked.tree).contains("••• masked 2"), "two keys stay two");
+        assert_eq!(masked.tricks[0].where_, "/tokens/••• masked");
+        assert!(!format!("{:?}", document(text, Reveal::Masked)).contains("hunter2"));
+        assert!(format!("{:?}", read(Some(text), Reveal::Revealed)).contains("hunter2b"));
+        let twice = r#"{"doc":"{\"tokens\":{\"hunter2\":1,\"hunter2\":true}}"}"#;
+        assert!(!format!("{:?}", read(Some(twice), Reveal::Masked)).contains("hunter2"));
     }
 }

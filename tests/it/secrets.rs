@@ -48,15 +48,33 @@ fn arguments() -> Value {
         "document": "{\"spec\":{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"hunter2-nested\"}]}}",
         "deeper": json!({"inner": json!({"client_secret": "hunter2-deeper"}).to_string()}).to_string(),
         "argv": ["login", "--token", "hunter2-argv"],
+        "run": ["mysql", "-uroot", "-phunter2-short"],
+        "shell": "curl -u bob:hunter2-curl https://h && sshpass -p hunter2-ssh ssh h",
+        "headers": [["X-Api-Key", "hunter2-pair"], ["Accept", "text/html"]],
+        "fields": [{ "key": "password", "value": "hunter2-sibling" }],
+        "tokens": { "hunter2-key": true, "hunter2\u{202e}-key": true },
+        "config": "<db><password>hunter2-xml</password></db>",
+        "values": "db:\n  password: >-\n    hunter2-yaml\n  host: h\n",
+        "manifest": { "kind": "Secret", "stringData": { "x": "hunter2-manifest" } },
+        "registry": { "auths": { "h": { "auth": "Ym9iOmh1bnRlcjI=" } } },
+        "sql": "INSERT INTO users (name, password) VALUES ('bob', 'hunter2-sql')",
         "pin": 2_718_281_828_u64, "secret": 3_141_592_653_u64,
     })
 }
 
 /// What must be nowhere.
 fn needles() -> Vec<String> {
-    let mut all = ["hunter2", "MIIEneedle", "eyJzdWIiOiJuZWVkbGUifQ", "c2lnbmVkLW5lZWRsZQ", AWS_SECRET, "3141592653"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut all = [
+        "hunter2",
+        "MIIEneedle",
+        "eyJzdWIiOiJuZWVkbGUifQ",
+        "c2lnbmVkLW5lZWRsZQ",
+        "Ym9iOmh1bnRlcjI",
+        AWS_SECRET,
+        "3141592653",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     all.extend([aws_id(), AWS_SECRET.replace('/', "\\/"), AWS_SECRET.replace('/', "&#x2f;")]);
     all
 }
@@ -393,4 +411,19 @@ async fn nothing_is_revealed_that_could_not_be_written_down() {
     let (status, text) = world.api(&world.decides, Method::POST, &format!("/api/v1{own}/reveal")).await;
     assert_eq!(status, 503);
     assert_clean("an answer that failed", &text);
+}
+
+#[tokio::test]
+async fn what_an_upstream_says_as_it_dies_is_logged_without_its_secrets() {
+    let (log, _logging) = Log::begin();
+    let script = "echo 'cannot sign in with --password hunter2-dying' >&2; exit 3";
+    let app = Setup::toml(format!("[[upstreams]]\nname = \"iam\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"));
+    let app = app.start().await;
+    let mut agent = Agent::new(app.mcp(), &app.agent("ci-bot").await);
+    agent.version = Some("2025-11-25".to_owned());
+    agent.call("list_users", json!({})).await;
+    let told = async || log.text().contains("cannot sign in").then_some(());
+    app.until("a word of the process", told).await;
+    assert!(log.text().contains("--password ••• masked"), "{}", log.text());
+    assert_clean("the service's log", &log.text());
 }

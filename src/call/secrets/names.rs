@@ -11,18 +11,39 @@ pub(super) enum Name {
     Header,
 }
 
-/// Names that end so, case and separators set aside.
+/// Names that end so, case, separators and a last `s` set aside.
 const SECRETS: &[&str] = &[
     "password",
-    "passwords",
     "passwd",
     "passphrase",
     "passcode",
+    "passwort",
+    "kennwort",
+    "motdepasse",
+    "contraseña",
+    "contrasena",
+    "senha",
+    "wachtwoord",
+    "пароль",
+    "密码",
+    "密碼",
+    "パスワード",
+    "비밀번호",
     "pwd",
+    "pswd",
+    "dbpass",
+    "userpass",
+    "rootpass",
+    "adminpass",
+    "smtppass",
+    "mailpass",
+    "ftppass",
+    "proxypass",
+    "authpass",
+    "keypass",
+    "storepass",
     "secret",
-    "secrets",
     "apikey",
-    "apikeys",
     "accesskey",
     "secretkey",
     "secretaccesskey",
@@ -33,15 +54,28 @@ const SECRETS: &[&str] = &[
     "sharedkey",
     "masterkey",
     "accountkey",
+    "storagekey",
+    "hmackey",
+    "recoverykey",
+    "recoverycode",
+    "backupcode",
+    "verificationcode",
+    "authenticationcode",
+    "mfacode",
+    "mnemonic",
+    "seedphrase",
+    "recoveryphrase",
     "credential",
-    "credentials",
     "xamzsignature",
     "xgoogsignature",
 ];
-const TOKENS: &[&str] = &["token", "tokens", "jwt"];
-const HEADERS: &[&str] = &["authorization", "cookie", "cookies"];
+/// Last words that are too short to be the end of a longer one.
+const WORDS: &[&str] = &["pass", "pw", "otp", "totp", "cvv", "cvc", "cred", "creds"];
+const TOKENS: &[&str] = &["token", "jwt"];
+const HEADERS: &[&str] = &["authorization", "cookie"];
 
-/// Names that end like a secret's and are none: places in a list, counts, repeat guards.
+/// Names that end like a secret's and are none, a last `s` set aside: places in a list, counts, repeat guards, a
+/// tokenizer's marks, and objects of Kubernetes called by name.
 const HARMLESS: &[&str] = &[
     "nexttoken",
     "pagetoken",
@@ -49,22 +83,50 @@ const HARMLESS: &[&str] = &[
     "paginationtoken",
     "progresstoken",
     "startingtoken",
+    "synctoken",
+    "deltatoken",
+    "resumetoken",
+    "resumptiontoken",
+    "scrolltoken",
+    "changetoken",
+    "locktoken",
+    "cancellationtoken",
     "idempotencytoken",
     "clientrequesttoken",
-    "maxtokens",
-    "mintokens",
-    "totaltokens",
-    "prompttokens",
-    "completiontokens",
-    "inputtokens",
-    "outputtokens",
-    "numtokens",
+    "maxtoken",
+    "mintoken",
+    "totaltoken",
+    "prompttoken",
+    "completiontoken",
+    "inputtoken",
+    "outputtoken",
+    "cachedtoken",
+    "reasoningtoken",
+    "thinkingtoken",
+    "budgettoken",
+    "maxnewtoken",
+    "numtoken",
+    "eostoken",
+    "bostoken",
+    "padtoken",
+    "unktoken",
+    "septoken",
+    "clstoken",
+    "specialtoken",
+    "stoptoken",
+    "existingsecret",
+    "imagepullsecret",
 ];
+
+/// First words of a count: a number under such a name is no secret.
+const COUNTS: &[&str] = &["num", "number", "count", "max", "min", "total", "maximum", "minimum"];
 
 /// Words behind a secret's name that leave it one: `secret_string`, `new_password_2`.
 const FILLERS: &[&str] = &[
     "value",
+    "val",
     "string",
+    "str",
     "binary",
     "hash",
     "text",
@@ -75,6 +137,8 @@ const FILLERS: &[&str] = &[
     "base64",
     "b64",
     "pem",
+    "json",
+    "yaml",
     "raw",
     "new",
     "old",
@@ -83,7 +147,14 @@ const FILLERS: &[&str] = &[
     "confirm",
     "confirmation",
     "encoded",
+    "list",
+    "map",
+    "array",
+    "dict",
 ];
+
+/// Words behind the name of what a person types a secret into: "Password field".
+const PLACES: &[&str] = &["field", "input", "box", "textbox", "textfield", "prompt", "label", "header"];
 
 /// Longer names are no names.
 const LONGEST: usize = 128;
@@ -91,6 +162,26 @@ const LONGEST: usize = 128;
 /// What the name promises, if it promises a secret. `secret_name`, `token_count` and
 /// `password_policy` do not: what counts is how a name ends.
 pub(super) fn secret_name(name: &str) -> Option<Name> {
+    promised(&stem(name)?)
+}
+
+/// As [`secret_name`], for what describes a place to type in.
+pub(super) fn secret_place(name: &str) -> Option<Name> {
+    let mut words = stem(name)?;
+    while words.last().is_some_and(|last| PLACES.contains(&last.as_str())) {
+        words.pop();
+    }
+    promised(&words)
+}
+
+/// Whether a name that promises a secret promises several: then an object under it may have them as keys.
+pub(super) fn is_plural(name: &str) -> bool {
+    let ends_in_s = |words: Vec<String>| words.last().is_some_and(|last| last.ends_with('s') && last != "pass");
+    stem(name).is_some_and(ends_in_s)
+}
+
+/// The words of a name without those behind it that say nothing.
+fn stem(name: &str) -> Option<Vec<String>> {
     if name.len() > LONGEST {
         return None;
     }
@@ -102,14 +193,19 @@ pub(super) fn secret_name(name: &str) -> Option<Name> {
         }
         words.pop();
     }
-    let ends_as = |list: &[&str]| {
-        let joined = words.concat();
-        list.iter().any(|end| joined.ends_with(end))
-    };
-    match words.last()?.as_str() {
-        "pass" | "otp" => Some(Name::Secret),
+    Some(words)
+}
+
+fn promised(words: &[String]) -> Option<Name> {
+    let last = words.last()?.as_str();
+    let joined = words.concat();
+    let singular = joined.strip_suffix('s').unwrap_or(&joined);
+    let ends_as = |list: &[&str]| list.iter().any(|end| singular.ends_with(end) || joined.ends_with(end));
+    let counts = words.len() > 1 && COUNTS.contains(&words[0].as_str());
+    match last {
         _ if ends_as(HARMLESS) => None,
-        _ if ends_as(SECRETS) => Some(Name::Secret),
+        "pat" if words.len() > 1 => Some(Name::Token),
+        _ if WORDS.contains(&last) || ends_as(SECRETS) => Some(if counts { Name::Token } else { Name::Secret }),
         _ if ends_as(TOKENS) => Some(Name::Token),
         _ if ends_as(HEADERS) => Some(Name::Header),
         _ => None,
@@ -183,10 +279,29 @@ mod tests {
             "passphrase",
             "otp",
             "X-Amz-Signature",
+            "api_keys",
+            "passphrases",
+            "secret_keys",
+            "passwordList",
+            "PGPASSWORD",
+            "MYSQL_PWD",
+            "-storepass",
+            "contraseña",
+            "пароль",
         ] {
             assert_eq!(secret_name(name), Some(Name::Secret), "{name}");
         }
-        for name in ["token", "access_token", "SessionToken", "session_token", "idToken", "jwt", "tokens"] {
+        for name in [
+            "token",
+            "access_token",
+            "SessionToken",
+            "session_token",
+            "idToken",
+            "jwt",
+            "tokens",
+            "GITHUB_PAT",
+            "num_passwords",
+        ] {
             assert_eq!(secret_name(name), Some(Name::Token), "{name}");
         }
         for name in ["authorization", "Proxy-Authorization", "cookie", "Set-Cookie"] {
@@ -227,11 +342,30 @@ mod tests {
             "string",
             "policy_document",
             "tokenizer",
+            "Pat",
+            "page_tokens",
+            "max_new_tokens",
+            "eos_token",
+            "imagePullSecrets",
+            "MinimumPasswordLength",
+            "trespass",
+            "ssh_key",
+            "session_id",
             "secretary",
             "2",
         ] {
             assert_eq!(secret_name(name), None, "{name}");
         }
         assert_eq!(secret_name(&"password".repeat(100)), None);
+        assert_eq!(secret_name("Password field"), None);
+        assert_eq!(secret_place("Password field"), Some(Name::Secret));
+    }
+
+    #[test]
+    fn plurals() {
+        for (name, plural) in [("tokens", true), ("api_keys", true), ("passwords_map", true), ("token", false)] {
+            assert_eq!(is_plural(name), plural, "{name}");
+        }
+        assert!(!is_plural("db_pass"));
     }
 }

@@ -85,7 +85,8 @@ impl Printer<'_, '_> {
             Value::Object(members) if !members.is_empty() => {
                 self.line(indent, key, "{".to_owned(), None, false);
                 for (at, member) in members.iter().enumerate() {
-                    let quoted = self.doc.slice(member.key_span);
+                    let masked = mask_of(self.masks, member.key_span).map(quote);
+                    let quoted = masked.as_deref().unwrap_or_else(|| self.doc.slice(member.key_span));
                     let name = quoted[1..quoted.len() - 1].to_owned();
                     self.node(&member.value, indent + 1, Some(name), at + 1 < members.len());
                 }
@@ -100,7 +101,7 @@ impl Printer<'_, '_> {
     }
 
     fn string(&mut self, node: &Node<'_>, text: &str, indent: usize, key: Option<String>, comma: bool) {
-        let inside = match embedded(mask_of(self.masks, node).unwrap_or(text)) {
+        let inside = match embedded(mask_of(self.masks, node.span).unwrap_or(text)) {
             Embedded::Document(inside) if values(inside.root()) <= MOST_VALUES => lines(&inside, inside.root(), &[]),
             _ => Vec::new(),
         };
@@ -121,7 +122,7 @@ impl Printer<'_, '_> {
     }
 
     fn leaf(&self, node: &Node<'_>) -> (Kind, String) {
-        if let Some(masked) = mask_of(self.masks, node) {
+        if let Some(masked) = mask_of(self.masks, node.span) {
             return (Kind::Secret, quote(masked));
         }
         let source = || self.doc.slice(node.span).to_owned();

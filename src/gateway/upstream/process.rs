@@ -18,7 +18,7 @@ use super::account::Account;
 use super::envelope::split;
 use super::router::Router;
 use super::starts::Starts;
-use crate::call::UpstreamName;
+use crate::call::{UpstreamName, secrets};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
 
@@ -325,7 +325,7 @@ impl Watched {
         if asked || self.router.spoke() {
             tracing::info!(%upstream, why, "an upstream's process ended");
         } else {
-            let stderr = self.excerpt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let stderr = secrets::mask_text(&self.excerpt.lock().unwrap_or_else(PoisonError::into_inner));
             tracing::warn!(%upstream, why, stderr, "an upstream's process ended before it said anything");
             if self.purpose != Purpose::Probe {
                 self.program.starts.failed(self.clock.now(), &why);

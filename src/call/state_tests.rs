@@ -43,7 +43,8 @@ fn event() -> impl Strategy<Value = Event> {
 fn legal(from: &str, to: &str) -> bool {
     matches!(
         (from, to),
-        ("pending", "pending" | "approved" | "rejected" | "expired" | "cancelled")
+        // Of unknown outcome only where the database was put back, and it is known to have been sent since.
+        ("pending", "pending" | "approved" | "rejected" | "expired" | "cancelled" | "outcome_unknown")
             | ("approved", "releasing" | "lapsed" | "revoked" | "outcome_unknown")
             | ("releasing", "executed" | "tool_error" | "outcome_unknown")
     )
@@ -61,6 +62,9 @@ proptest! {
                 Ok(next) => {
                     prop_assert!(legal(before.name(), next.name()), "{} to {}", before.name(), next.name());
                     prop_assert!(!before.is_terminal(), "a terminal state changed");
+                    if matches!((&before, &next), (CallState::Pending { .. }, CallState::OutcomeUnknown { .. })) {
+                        prop_assert!(matches!(event, Event::LoseTrack { .. }), "unknown without a release");
+                    }
                     claims += usize::from(matches!(next, CallState::Releasing { .. }));
                     terminals += usize::from(next.is_terminal());
                     escalations += usize::from(matches!(event, Event::Escalate { .. }));

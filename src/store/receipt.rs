@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Snapshot, Store, StoreError, snapshot, tree};
+use super::snapshot::{self, Search};
+use super::{Snapshot, Store, StoreError, tree};
 use crate::audit::note::{self, VerifyingKey};
 use crate::audit::receipt::{BadReceipt, FORMAT, Proved, Receipt, Text};
 use crate::call::CallId;
@@ -28,7 +29,7 @@ impl Store {
     /// # Errors
     /// The database does not answer, or the log has gaps.
     pub async fn receipt(&self, call: CallId) -> Result<Receipted, StoreError> {
-        receipt(&mut *self.readers().acquire().await?, self.folder(), call).await
+        receipt(&mut *self.readers().acquire().await?, self.folder(), call, Search::Life).await
     }
 
     /// Whether a checkpoint covers everything that happened to a call so far.
@@ -48,14 +49,19 @@ impl Snapshot {
     /// # Errors
     /// The database does not answer, or the log has gaps.
     pub async fn receipt(&mut self, call: CallId) -> Result<Receipted, StoreError> {
-        receipt(&mut self.connection, &self.folder, call).await
+        receipt(&mut self.connection, &self.folder, call, Search::WholeLog).await
     }
 }
 
-async fn receipt(connection: &mut SqliteConnection, folder: &Path, call: CallId) -> Result<Receipted, StoreError> {
-    let rows = snapshot::entries_of(connection, call).await?;
+async fn receipt(
+    connection: &mut SqliteConnection,
+    folder: &Path,
+    call: CallId,
+    search: Search,
+) -> Result<Receipted, StoreError> {
+    let rows = snapshot::entries_of(connection, call, search).await?;
     let Some(last) = rows.last().map(|row| row.seq) else { return Ok(Receipted::NoSuchCall) };
-    // Entries are found by a column beside them; the call's row says which one must be among them.
+    // The call's row says which one must be among them.
     let stands: Option<i64> = sqlx::query_scalar("SELECT entry FROM calls WHERE id = $1")
         .bind(call.to_string())
         .fetch_optional(&mut *connection)

@@ -305,11 +305,34 @@ fn listed(words: &[&str]) -> String {
     words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ")
 }
 
+/// How far the entries of a call are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// Through the whole log, however long that takes: for who checks it offline.
+    WholeLog,
+    /// From the first that its column finds to the one that its row names, which is its whole life: for who waits for
+    /// the answer of a server. What was told after its end is found by the column.
+    Life,
+}
+
 /// Every entry about one call, in order: by what their bodies say. The column beside them is no part of what was
-/// signed, so the whole log is searched for the id, and each that has it is read.
-pub(super) async fn entries_of(connection: &mut SqliteConnection, call: CallId) -> Result<Vec<Row>, StoreError> {
+/// signed, so the log is searched for the id, and each entry that has it is read.
+pub(super) async fn entries_of(
+    connection: &mut SqliteConnection,
+    call: CallId,
+    search: Search,
+) -> Result<Vec<Row>, StoreError> {
+    const FROM: &str = "(SELECT min(h.seq) FROM entries h WHERE h.call_id = $1)";
+    const TO: &str = "(SELECT c.entry FROM calls c WHERE c.id = $1)";
     let id = call.to_string();
-    let sql = format!("SELECT {ENTRY} FROM entries e WHERE instr(e.body, $1) ORDER BY e.seq");
+    let which = match search {
+        Search::WholeLog => "instr(e.body, $1)".to_owned(),
+        Search::Life => format!(
+            "e.seq IN (SELECT seq FROM entries WHERE call_id = $1
+                       UNION SELECT seq FROM entries WHERE seq BETWEEN {FROM} AND {TO} AND instr(body, $1))"
+        ),
+    };
+    let sql = format!("SELECT {ENTRY} FROM entries e WHERE {which} ORDER BY e.seq");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&id).fetch_all(connection).await?;
     let rows: Vec<Row> = rows.iter().map(entry).collect::<Result<_, _>>()?;
     let about = |row: &Row| Said::read(&row.body).is_ok_and(|said| said.call.as_deref() == Some(&id));

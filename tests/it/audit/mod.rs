@@ -3,6 +3,7 @@
 mod attacks;
 mod export;
 mod forged;
+mod ocsf;
 mod receipt;
 mod verify;
 

@@ -1,4 +1,5 @@
-//! The log as lines for other programs: JSONL, which can be verified, and CSV, which can be opened.
+//! The log as lines for other programs: JSONL, which can be verified, and CSV, which can be opened. Security systems
+//! read it as OCSF: see [`super::ocsf`].
 //!
 //! **JSONL.** A line is the entry's stored body, byte for byte: `SHA-256(0x00 ‖ line)` is its leaf hash, and the next
 //! entry's `prev` says the same. A body in which something looks like a secret is not shown as it is: its line has the

@@ -26,6 +26,7 @@ mod entry;
 pub mod export;
 pub mod kinds;
 pub mod note;
+pub mod ocsf;
 pub mod receipt;
 mod row;
 pub mod trace;

@@ -1,4 +1,4 @@
-//! `placet audit export`: the log as JSONL, CSV, or a trace of held calls. Streams: what is in memory is one page of
+//! `placet audit export`: the log as JSONL, CSV, OCSF, or a trace of held calls. Streams: what is in memory is one page of
 //! entries, however long the log is; no page is read in a transaction that outlasts it, so a slow reader holds back
 //! nothing.
 
@@ -13,6 +13,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::{Failure, Where, Which, unwritable};
+use crate::audit::ocsf::{Beside, ocsf};
 use crate::audit::{Row, export, trace::Trace};
 use crate::call::{AgentName, Millis, UpstreamName};
 use crate::cli::{Exit, complain};
@@ -45,8 +46,8 @@ const STATES: &[(&str, &str)] = &[
 pub(super) struct Args {
     #[command(flatten)]
     place: Where,
-    /// jsonl: each line the stored bytes of an entry; csv: for spreadsheets; agentack: a trace of the held calls that
-    /// have ended, as `agentack check` reads it
+    /// jsonl: each line the stored bytes of an entry; csv: for spreadsheets; ocsf: each line an event of OCSF 1.8.0, for
+    /// a SIEM; agentack: a trace of the held calls that have ended, as `agentack check` reads it
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
     /// Write to this file, replacing it when all is written, instead of printing
@@ -82,6 +83,7 @@ pub(super) struct Args {
 enum Format {
     Jsonl,
     Csv,
+    Ocsf,
     Agentack,
 }
 
@@ -183,20 +185,23 @@ async fn write(
     // What is written while the export runs is not in it.
     let last = snapshot.last().await?;
     let (mut after, mut lines) = (0, 0);
-    let mut trace = Trace::new(snapshot.origin().unwrap_or_else(|| "placet".to_owned()));
+    let origin = snapshot.origin();
+    let beside = Beside { log: origin.as_deref(), addresses: &addresses };
+    let mut trace = Trace::new(origin.as_deref().unwrap_or("placet"));
     let line = |row: &Row, trace: &mut Trace| match args.format {
         Format::Jsonl => export::jsonl(row),
         Format::Csv => export::csv(row, row.reviewer.as_ref().and_then(|id| addresses.get(id)).map(String::as_str)),
+        Format::Ocsf => ocsf(row, &beside),
         Format::Agentack => trace.lines(row),
     };
     let mut written = match args.format {
         Format::Csv => out.write_all(export::CSV_HEADER.as_bytes()),
-        Format::Jsonl | Format::Agentack => Ok(()),
+        Format::Jsonl | Format::Ocsf | Format::Agentack => Ok(()),
     };
     loop {
         let page = match args.format {
             Format::Agentack => snapshot.steps(filter, after, last, PAGE).await?,
-            Format::Jsonl | Format::Csv => snapshot.entries(filter, after, last, PAGE).await?,
+            Format::Jsonl | Format::Csv | Format::Ocsf => snapshot.entries(filter, after, last, PAGE).await?,
         };
         let Some(end) = page.last() else { break };
         after = end.seq;

@@ -138,7 +138,7 @@ async fn what_looks_like_a_secret_or_a_formula_leaves_in_no_form() {
     let call = bench.hold("{}").await;
     let secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
     decide(&bench, &call, bench.mira, Verdict::Reject, &format!("=HYPERLINK(\"x\") {secret}")).await;
-    for format in ["jsonl", "csv", "agentack"] {
+    for format in ["jsonl", "csv", "ocsf", "agentack"] {
         let said = audit(&bench, &["export", "--format", format]).await;
         assert_eq!(said.code, 0, "{}", said.err);
         assert!(!said.out.contains(secret), "{format}");

@@ -4,6 +4,7 @@ mod accounts;
 mod attacks;
 mod export;
 mod forged;
+mod ocsf;
 mod put_back;
 mod receipt;
 mod schema;

@@ -1,0 +1,68 @@
+//! Somebody can write to the database file, puts older rows and older files back, and lets the log say what they like:
+//! what the list beside the database knows must hold against all of it, and against bad luck as well.
+
+use std::time::Duration;
+
+use placet::call::{HeldCall, OnTimeout, Requirement, Risk};
+
+use super::database::approve;
+use super::people::{forge, keep, put_back};
+use crate::support::bench::Bench;
+use crate::support::triggers;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn plain() -> Requirement {
+    Requirement::plain(Duration::from_secs(900))
+}
+
+/// Keeps calls, votes and answers as they are, for [`rewind`]; says how long the log is.
+async fn keep_calls(bench: &Bench) -> u64 {
+    for table in ["calls", "votes", "call_answers"] {
+        keep(bench, table).await;
+    }
+    bench.store.log_size().await.unwrap()
+}
+
+/// Puts calls, votes and answers back, and lets the log say nothing of what came after its first `log` entries.
+async fn rewind(bench: &Bench, log: u64) {
+    let hide = format!("UPDATE entries SET call_id = NULL, kind = 'mail.sent' WHERE seq > {log};");
+    forge(bench, &[triggers::AWAY, &hide, triggers::back()].concat()).await;
+    for table in ["call_answers", "votes", "calls"] {
+        put_back(bench, table).await;
+    }
+}
+
+/// Lets everything that could make the call run do so, and waits until nothing of it is under way.
+async fn try_to_run(bench: &Bench, call: &HeldCall) -> String {
+    bench.approvals.expire().await.unwrap();
+    bench.approvals.returned(call.submission.id).await;
+    let mut events = bench.approvals.events();
+    loop {
+        let now = bench.store.call(call.submission.id).await.unwrap().unwrap();
+        let moves = matches!(now.state.name(), "approved" | "releasing");
+        if !moves {
+            return now.state.name().to_owned();
+        }
+        tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("nothing happens").unwrap();
+    }
+}
+
+/// A call that the policy itself approves when nobody answers does so whenever its pending row is met: its line must not
+/// go before the row.
+#[tokio::test]
+async fn what_ran_is_known_for_as_long_as_its_row_could_be_approved_again() {
+    let bench = Bench::new().await;
+    let asks = Requirement { on_timeout: OnTimeout::Approve, risk: Some(Risk::Write), ..plain() };
+    let call = bench.submit("{}", asks).await.call;
+    bench.approvals.told_to_return(call.submission.id).await.unwrap();
+    let log = keep_calls(&bench).await;
+    approve(&bench, &call, bench.mira).await.unwrap();
+    bench.until(&call, "executed").await;
+    bench.clock.advance(DAY * 8);
+    let bench = bench.restart().await;
+    rewind(&bench, log).await;
+    bench.approvals.expire().await.unwrap();
+    let state = try_to_run(&bench, &call).await;
+    assert_eq!(bench.sent(), 1, "it ran twice, and is {state}");
+}

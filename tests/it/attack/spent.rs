@@ -1,9 +1,11 @@
 //! Somebody can write to the database file, puts older rows and older files back, and lets the log say what they like:
 //! what the list beside the database knows must hold against all of it, and against bad luck as well.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use placet::call::{HeldCall, OnTimeout, Requirement, Risk};
+use sqlx::Connection as _;
 
 use super::database::approve;
 use super::people::{forge, keep, put_back};
@@ -31,6 +33,25 @@ async fn rewind(bench: &Bench, log: u64) {
     for table in ["call_answers", "votes", "calls"] {
         put_back(bench, table).await;
     }
+}
+
+/// A copy of the database as it is, in no way marked as one.
+async fn copy(bench: &Bench, name: &str) -> PathBuf {
+    let copies = bench.folder.path().join("copies");
+    std::fs::create_dir_all(&copies).unwrap();
+    let file = copies.join(name);
+    let url = format!("sqlite://{}", bench.folder.path().join("placet.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("VACUUM INTO $1").bind(file.to_str().unwrap()).execute(&mut connection).await.unwrap();
+    file
+}
+
+/// Puts a copy in the database's place.
+fn replace(folder: &Path, copy: &Path) {
+    for side in ["placet.db-wal", "placet.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(side));
+    }
+    std::fs::copy(copy, folder.join("placet.db")).unwrap();
 }
 
 /// Lets everything that could make the call run do so, and waits until nothing of it is under way.
@@ -63,6 +84,30 @@ async fn what_ran_is_known_for_as_long_as_its_row_could_be_approved_again() {
     let bench = bench.restart().await;
     rewind(&bench, log).await;
     bench.approvals.expire().await.unwrap();
+    let state = try_to_run(&bench, &call).await;
+    assert_eq!(bench.sent(), 1, "it ran twice, and is {state}");
+}
+
+/// Without the list only the mark of a pending call says that it may have run since.
+#[tokio::test]
+async fn the_mark_of_a_call_from_a_copy_does_not_come_off() {
+    let bench = Bench::new().await;
+    let asks = Requirement { on_timeout: OnTimeout::Approve, risk: Some(Risk::Write), ..plain() };
+    let call = bench.submit("{}", asks).await.call;
+    bench.approvals.told_to_return(call.submission.id).await.unwrap();
+    let log = keep_calls(&bench).await;
+    let old = copy(&bench, "old").await;
+    approve(&bench, &call, bench.mira).await.unwrap();
+    bench.until(&call, "executed").await;
+    let bench = bench
+        .restart_over(|folder| {
+            replace(folder, &old);
+            std::fs::remove_file(folder.join("spent")).unwrap();
+        })
+        .await;
+    assert!(bench.store.call(call.submission.id).await.unwrap().unwrap().as_of.is_some());
+    rewind(&bench, log).await;
+    bench.clock.advance(Duration::from_secs(900));
     let state = try_to_run(&bench, &call).await;
     assert_eq!(bench.sent(), 1, "it ran twice, and is {state}");
 }

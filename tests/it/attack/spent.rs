@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use placet::call::{HeldCall, OnTimeout, Requirement, Risk};
+use placet::call::{Email, HeldCall, OnTimeout, Requirement, Risk};
 use sqlx::Connection as _;
 
 use super::database::approve;
-use super::people::{forge, keep, put_back};
+use super::people::{columns, forge, keep, put_back};
 use crate::support::bench::Bench;
 use crate::support::triggers;
 
@@ -16,6 +16,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn plain() -> Requirement {
     Requirement::plain(Duration::from_secs(900))
+}
+
+fn noor() -> Email {
+    Email::parse("noor@example.com").unwrap()
 }
 
 /// Keeps calls, votes and answers as they are, for [`rewind`]; says how long the log is.
@@ -86,6 +90,52 @@ async fn what_ran_is_known_for_as_long_as_its_row_could_be_approved_again() {
     bench.approvals.expire().await.unwrap();
     let state = try_to_run(&bench, &call).await;
     assert_eq!(bench.sent(), 1, "it ran twice, and is {state}");
+}
+
+/// When an older database is put back, the log's numbers are given again: a row of what was there before can name one of
+/// them.
+#[tokio::test]
+async fn what_ended_before_a_restore_is_not_revived_by_rows_from_before_it() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    let old = copy(&bench, "old").await;
+    for _ in 0..10 {
+        bench.store.session_refused(None, "anybody can do that").await.unwrap();
+    }
+    assert!(bench.store.password_set(bench.noor, "$argon2id$x".into(), None).await.unwrap());
+    approve(&bench, &call, bench.mira).await.unwrap();
+    let (later, log) = (copy(&bench, "later").await, bench.store.log_size().await.unwrap());
+    *bench.today.0.lock().unwrap() = Some("the policy denies it now".into());
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "revoked").await;
+    bench.store.reviewer_disable(noor()).await.unwrap().unwrap();
+
+    let bench = bench.restart_over(|folder| replace(folder, &old)).await;
+    assert_eq!(bench.store.call(call.submission.id).await.unwrap().unwrap().state.name(), "cancelled");
+    let account = bench.store.reviewer(bench.noor).await.unwrap().unwrap();
+    assert!(account.disabled_at.is_some() && account.genuine);
+    while bench.store.log_size().await.unwrap() <= log {
+        bench.store.session_refused(None, "anybody can do that").await.unwrap();
+    }
+    *bench.today.0.lock().unwrap() = None;
+    let mut sql = format!("ATTACH '{}' AS k; PRAGMA foreign_keys = OFF; {}", later.display(), triggers::AWAY);
+    for table in ["calls", "votes", "reviewers"] {
+        let columns = columns(&bench, table).await;
+        sql += &format!("DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM k.{table};");
+    }
+    let entries = columns(&bench, "entries").await;
+    sql += &format!(
+        "DELETE FROM entries WHERE seq <= {log}; INSERT INTO entries ({entries}) SELECT {entries} FROM k.entries;
+         UPDATE entries SET call_id = NULL, kind = 'mail.sent', reviewer_id = NULL WHERE seq > {log};"
+    );
+    forge(&bench, &(sql + triggers::back())).await;
+    let account = bench.store.reviewer(bench.noor).await.unwrap().unwrap();
+    let state = try_to_run(&bench, &call).await;
+    assert_eq!(
+        (bench.sent(), account.disabled_at.is_some()),
+        (0, true),
+        "a revoked call ran (it is {state}), and a disabled account stands"
+    );
 }
 
 /// Without the list only the mark of a pending call says that it may have run since.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use placet::call::{Email, HeldCall, OnTimeout, Requirement, Risk};
+use placet::call::{Email, GroupName, HeldCall, OnTimeout, Requirement, Risk};
 use sqlx::Connection as _;
 
 use super::database::approve;
@@ -90,6 +90,35 @@ async fn what_ran_is_known_for_as_long_as_its_row_could_be_approved_again() {
     bench.approvals.expire().await.unwrap();
     let state = try_to_run(&bench, &call).await;
     assert_eq!(bench.sent(), 1, "it ran twice, and is {state}");
+}
+
+/// Its deadline passes again, but what follows from that is a new deadline.
+#[tokio::test]
+async fn a_call_whose_time_was_over_gets_no_other() {
+    let mut ran = Vec::new();
+    let escalates = OnTimeout::Escalate(vec![GroupName::new("night").unwrap()]);
+    for (on_timeout, asks_again) in [(OnTimeout::Approve, false), (escalates, true)] {
+        let bench = Bench::new().await;
+        let asks = Requirement { on_timeout, risk: Some(Risk::Write), ..plain() };
+        let call = bench.submit("{}", asks).await.call;
+        let log = keep_calls(&bench).await;
+        for _ in 0..2 {
+            bench.clock.advance(Duration::from_secs(3601));
+            bench.approvals.expire().await.unwrap();
+        }
+        let ended = bench.store.call(call.submission.id).await.unwrap().unwrap();
+        assert!(["lapsed", "expired"].contains(&ended.state.name()), "{ended:?}");
+        rewind(&bench, log).await;
+        bench.approvals.expire().await.unwrap();
+        if asks_again {
+            let _ = approve(&bench, &call, bench.noor).await;
+        }
+        let state = try_to_run(&bench, &call).await;
+        if bench.sent() > 0 {
+            ran.push(format!("{} before, {state} now", ended.state.name()));
+        }
+    }
+    assert_eq!(ran, Vec::<String>::new());
 }
 
 /// When an older database is put back, the log's numbers are given again: a row of what was there before can name one of

@@ -190,3 +190,23 @@ async fn the_mark_of_a_call_from_a_copy_does_not_come_off() {
     let state = try_to_run(&bench, &call).await;
     assert_eq!(bench.sent(), 1, "it ran twice, and is {state}");
 }
+
+/// The machine's clock was ahead for a while, and a call lapsed by it. Placet's time goes on from there, until what the
+/// database has kept of it is gone.
+#[tokio::test]
+async fn what_lapsed_by_a_clock_that_was_wrong_has_lapsed() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    approve(&bench, &call, bench.mira).await.unwrap();
+    let (log, then) = (keep_calls(&bench).await, bench.clock.machine());
+    bench.clock.set(then.after(Duration::from_secs(3700)));
+    bench.approvals.expire().await.unwrap();
+    assert_eq!(bench.store.call(call.submission.id).await.unwrap().unwrap().state.name(), "lapsed");
+    bench.clock.set(then.after(Duration::from_secs(60)));
+    let back = "UPDATE entries SET at = (SELECT min(at) FROM entries); DELETE FROM meta WHERE key = 'clock';";
+    forge(&bench, &[triggers::AWAY, back, triggers::back()].concat()).await;
+    rewind(&bench, log).await;
+    let bench = bench.restart().await;
+    let state = try_to_run(&bench, &call).await;
+    assert_eq!(bench.sent(), 0, "it had lapsed, ran since, and is {state}");
+}

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use placet::call::{Email, GroupName, HeldCall, OnTimeout, Requirement, Risk};
+use placet::call::{Email, GroupName, HeldCall, OnTimeout, Requirement, Risk, Verdict};
 use sqlx::Connection as _;
 
 use super::database::approve;
@@ -165,6 +165,22 @@ async fn what_ended_before_a_restore_is_not_revived_by_rows_from_before_it() {
         (0, true),
         "a revoked call ran (it is {state}), and a disabled account stands"
     );
+}
+
+/// Whoever asked for the end goes away before it is answered: the browser's tab is closed, a connection breaks off.
+#[tokio::test]
+async fn an_end_is_listed_though_nobody_waits_for_its_answer() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    let log = keep_calls(&bench).await;
+    let mut rejects = Box::pin(bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Reject)));
+    assert!(futures_util::poll!(&mut rejects).is_pending(), "it is handed in");
+    while bench.store.call(call.submission.id).await.unwrap().unwrap().state.is_pending() {}
+    drop(rejects);
+    rewind(&bench, log).await;
+    let _ = approve(&bench, &call, bench.noor).await;
+    let state = try_to_run(&bench, &call).await;
+    assert_eq!(bench.sent(), 0, "it was rejected, ran since, and is {state}");
 }
 
 /// Without the list only the mark of a pending call says that it may have run since.

@@ -167,6 +167,25 @@ async fn what_ended_before_a_restore_is_not_revived_by_rows_from_before_it() {
     );
 }
 
+/// The wrong copy was put back first, then the right one.
+#[tokio::test]
+async fn whoever_was_disabled_stays_so_over_two_restores() {
+    let bench = Bench::new().await;
+    let first = copy(&bench, "first").await;
+    for _ in 0..10 {
+        bench.store.session_refused(None, "a day passes").await.unwrap();
+    }
+    assert!(bench.store.password_set(bench.noor, "$argon2id$x".into(), None).await.unwrap());
+    let second = copy(&bench, "second").await;
+    bench.store.reviewer_disable(noor()).await.unwrap().unwrap();
+    let mut bench = bench;
+    for copy in [first, second] {
+        bench = bench.restart_over(|folder| replace(folder, &copy)).await;
+        let account = bench.store.reviewer(bench.noor).await.unwrap().unwrap();
+        assert!(account.disabled_at.is_some() && account.genuine, "{}: {account:?}", copy.display());
+    }
+}
+
 /// Whoever asked for the end goes away before it is answered: the browser's tab is closed, a connection breaks off.
 #[tokio::test]
 async fn an_end_is_listed_though_nobody_waits_for_its_answer() {

@@ -202,6 +202,27 @@ async fn an_end_is_listed_though_nobody_waits_for_its_answer() {
     assert_eq!(bench.sent(), 0, "it was rejected, ran since, and is {state}");
 }
 
+/// After a restore, and before the service is started, the operator looks who has an account: with the documented
+/// commands, which work without a server.
+#[tokio::test]
+async fn a_command_between_a_restore_and_the_start_calls_nobody_forged() {
+    let bench = Bench::new().await;
+    let backup = tempfile::tempdir().unwrap();
+    let file = backup.path().join("copy.db");
+    bench.store.backup(&file, "one".into()).await.unwrap();
+    assert!(bench.store.password_set(bench.noor, "$argon2id$x".into(), None).await.unwrap());
+    // Opens the store as a command does, looks, and is done.
+    let Bench { folder, clock, tasks, store, approvals, noor, .. } = bench;
+    tasks.begin_stop();
+    drop((store, approvals));
+    assert!(tasks.ended(Duration::from_secs(10)).await);
+    replace(folder.path(), &file);
+    let tasks = placet::lifecycle::Tasks::default();
+    let store = placet::store::Store::open(folder.path(), clock.restarted(), &tasks).await.unwrap();
+    let account = store.reviewer(noor).await.unwrap().unwrap();
+    assert!(account.genuine && account.disabled_at.is_none(), "nobody forged it: {account:?}");
+}
+
 /// Without the list only the mark of a pending call says that it may have run since.
 #[tokio::test]
 async fn the_mark_of_a_call_from_a_copy_does_not_come_off() {

@@ -223,6 +223,31 @@ async fn a_command_between_a_restore_and_the_start_calls_nobody_forged() {
     assert!(account.genuine && account.disabled_at.is_none(), "nobody forged it: {account:?}");
 }
 
+/// A database from before there was a list, whose rows know what ended then.
+#[tokio::test]
+async fn what_ended_before_the_list_began_stays_ended() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    for table in ["agents", "reviewers"] {
+        keep(&bench, table).await;
+    }
+    let log = keep_calls(&bench).await;
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Reject)).await.unwrap();
+    bench.store.reviewer_disable(noor()).await.unwrap().unwrap();
+    bench.store.agent_revoke(bench.agent.name.clone()).await.unwrap().unwrap();
+    forge(&bench, "DELETE FROM meta WHERE key = 'spent'").await;
+    let bench = bench.restart_over(|folder| std::fs::remove_file(folder.join("spent")).unwrap()).await;
+    assert_eq!(bench.store.restoration().await.unwrap(), None, "it is an upgrade");
+    rewind(&bench, log).await;
+    for table in ["agents", "reviewers"] {
+        put_back(&bench, table).await;
+    }
+    let agent = bench.store.agent(bench.agent.id).await.unwrap().unwrap();
+    let account = bench.store.reviewer(bench.noor).await.unwrap().unwrap();
+    let call = bench.store.call(call.submission.id).await.unwrap().unwrap();
+    assert_eq!((agent.genuine, account.genuine, call.genuine), (false, false, false), "they are back");
+}
+
 /// Without the list only the mark of a pending call says that it may have run since.
 #[tokio::test]
 async fn the_mark_of_a_call_from_a_copy_does_not_come_off() {

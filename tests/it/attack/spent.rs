@@ -202,6 +202,21 @@ async fn an_end_is_listed_though_nobody_waits_for_its_answer() {
     assert_eq!(bench.sent(), 0, "it was rejected, ran since, and is {state}");
 }
 
+/// A crash between an end's commit and its line: the next start can still write the line.
+#[tokio::test]
+async fn an_end_that_a_crash_kept_from_the_list_is_listed_by_the_next_start() {
+    let bench = Bench::new().await;
+    let call = bench.hold("{}").await;
+    let log = keep_calls(&bench).await;
+    let list = std::fs::read(bench.folder.path().join("spent")).unwrap();
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Reject)).await.unwrap();
+    let bench = bench.restart_over(|folder| std::fs::write(folder.join("spent"), list).unwrap()).await;
+    rewind(&bench, log).await;
+    let _ = approve(&bench, &call, bench.noor).await;
+    let state = try_to_run(&bench, &call).await;
+    assert_eq!(bench.sent(), 0, "it was rejected, ran since, and is {state}");
+}
+
 /// After a restore, and before the service is started, the operator looks who has an account: with the documented
 /// commands, which work without a server.
 #[tokio::test]

@@ -10,6 +10,7 @@ use sqlx::Connection as _;
 use super::database::approve;
 use super::people::{columns, forge, keep, put_back};
 use crate::support::bench::Bench;
+use crate::support::pages::{PASSWORD, Pages};
 use crate::support::triggers;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -215,6 +216,29 @@ async fn an_end_that_a_crash_kept_from_the_list_is_listed_by_the_next_start() {
     let _ = approve(&bench, &call, bench.noor).await;
     let state = try_to_run(&bench, &call).await;
     assert_eq!(bench.sent(), 0, "it was rejected, ran since, and is {state}");
+}
+
+/// A session whose row says already that it ended is passed over when all are ended.
+#[tokio::test]
+async fn a_session_that_is_hidden_while_all_are_ended_is_ended_too() {
+    let pages = Pages::new().await;
+    let own = pages.reviewer("ada@example.com", &["iam"]).await;
+    let stolen = pages.sign_in("ada@example.com").await;
+    keep(&pages.bench, "sessions").await;
+    let hide = "UPDATE sessions SET ended_at = created_at WHERE rowid = (SELECT max(rowid) FROM sessions)";
+    forge(&pages.bench, hide).await;
+    let csrf = own.csrf().await;
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("current", PASSWORD),
+        ("new", "another good password"),
+        ("repeat", "another good password"),
+    ];
+    assert!(own.post("/account/password", &fields).await.status().is_success());
+    let silence = "UPDATE entries SET kind = 'mail.sent' WHERE kind = 'password.changed';";
+    forge(&pages.bench, &[triggers::AWAY, silence, triggers::back()].concat()).await;
+    put_back(&pages.bench, "sessions").await;
+    assert!(!stolen.get("/").await.status().is_success(), "a session from before the new password lives");
 }
 
 /// After a restore, and before the service is started, the operator looks who has an account: with the documented

@@ -241,6 +241,37 @@ async fn a_session_that_is_hidden_while_all_are_ended_is_ended_too() {
     assert!(!stolen.get("/").await.status().is_success(), "a session from before the new password lives");
 }
 
+/// A session of before a restore stands in no row of the database that was put back, and so was not ended with the others.
+#[tokio::test]
+async fn a_restore_ends_what_the_copy_does_not_know_of() {
+    let pages = Pages::new().await;
+    pages.person("ada@example.com", &["iam"], placet::identity::Roles { reviewer: true, ..Default::default() }).await;
+    let old = copy(&pages.bench, "old").await;
+    let token = pages.identity.api_token_make("ada@example.com".parse().unwrap(), true, DAY).await.unwrap().token;
+    let later = copy(&pages.bench, "later").await;
+    pages.bench.store.reviewer_disable(noor()).await.unwrap().unwrap();
+    let Pages { bench, identity, .. } = pages;
+    drop(identity);
+    let pages = Pages::over(bench.restart_over(|folder| replace(folder, &old)).await).await;
+    assert!(pages.bench.store.restoration().await.unwrap().is_some());
+    assert!(pages.identity.api_token(token.reveal()).await.unwrap().is_none(), "the copy does not know it");
+    let tokens = columns(&pages.bench, "api_tokens").await;
+    let sql = format!(
+        "ATTACH '{}' AS k; {} INSERT INTO api_tokens ({tokens}) SELECT {tokens} FROM k.api_tokens;
+         UPDATE entries SET reviewer_id = (SELECT reviewer_id FROM k.api_tokens), kind = 'mail.sent'
+            WHERE seq = (SELECT entry FROM k.api_tokens); {}",
+        later.display(),
+        triggers::AWAY,
+        triggers::back()
+    );
+    forge(&pages.bench, &sql).await;
+    let stands = pages.identity.api_token(token.reveal()).await;
+    assert!(
+        !matches!(stands, Ok(Some(_))),
+        "everybody's tokens were ended, and one from before decides calls: {stands:?}"
+    );
+}
+
 /// After a restore, and before the service is started, the operator looks who has an account: with the documented
 /// commands, which work without a server.
 #[tokio::test]

@@ -137,6 +137,17 @@ async fn one_of_many_claims_of_a_call_is_the_first() {
     assert_eq!(first.into_iter().flatten().count(), 1);
 }
 
+/// A step towards the release that was made before a rejection got on the list.
+#[tokio::test]
+async fn what_ended_otherwise_is_not_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, false, 0);
+    for how in [How::Rejected, How::Cancelled, How::Revoked] {
+        spent.keep(vec![Line { how, ..call(how.as_str(), 5) }]).await.unwrap();
+        assert!(spent.claim(call(how.as_str(), 6)).is_none(), "it was {}", how.as_str());
+    }
+}
+
 proptest! {
     #[test]
     fn a_line_is_read_as_it_was_written(id in "[!-~]{1,60}", entry: i64, until: Option<i64>, kind in 0..6usize) {

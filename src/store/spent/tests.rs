@@ -148,6 +148,33 @@ async fn what_ended_otherwise_is_not_claimed() {
     }
 }
 
+/// A power cut in the middle of an append keeps any of its pages, not the first ones alone: what was read back of a page
+/// that was not written are zeros.
+#[tokio::test]
+async fn an_append_that_a_power_cut_kept_the_end_of_was_never_acknowledged() {
+    const PAGE: usize = 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let (spent, _) = open(&folder, false, 0);
+    let mut number = 0;
+    let (acknowledged, whole) = loop {
+        let before = fs::read(&path).unwrap();
+        number += 1;
+        spent.keep(vec![call(&number.to_string(), number)]).await.unwrap();
+        let after = fs::read(&path).unwrap();
+        if before.len() / PAGE != after.len() / PAGE {
+            break (before.len(), after);
+        }
+    };
+    drop(spent);
+    let mut cut = whole;
+    cut[acknowledged..PAGE].fill(0);
+    fs::write(&path, &cut).unwrap();
+    let opened = Spent::open(folder.path(), &seal(), &Clock::manual(NOW), true, number);
+    let (spent, _) = opened.expect("nobody was told that the last line was written");
+    assert!(spent.view().is_older(Kind::Call, &(number - 1).to_string(), 0), "what was acknowledged is known");
+}
+
 proptest! {
     #[test]
     fn a_line_is_read_as_it_was_written(id in "[!-~]{1,60}", entry: i64, until: Option<i64>, kind in 0..6usize) {

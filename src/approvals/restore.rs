@@ -25,6 +25,8 @@ pub async fn settle(
         return Ok(None);
     }
     let as_of = copy.as_ref().map_or(as_of, |copy| copy.at);
+    // Whatever is written from here on gets numbers that entries had that are not here any more.
+    store.begin_era().await?;
     let then = as_of.in_words();
     let why = format!("the database was put back to how it was at {then}, and what happened since is not known");
     let mut done = Aftermath::default();
@@ -57,10 +59,14 @@ fn known_to_have_ended(scene: &Scene<'_>, spent: SpentCall, why: &str) -> Result
             let why = format!("{why}, but that it was sent");
             (Event::LoseTrack { at, why: why.clone() }, "call.outcome_unknown", why)
         }
+        SpentCall::Over => {
+            let why = format!("{why}, but that it was over; it may have run");
+            (Event::LoseTrack { at, why: why.clone() }, "call.outcome_unknown", why)
+        }
         SpentCall::Ended(how) => (Event::Cancel { at }, "call.cancelled", format!("{why}, but that it was {how}")),
     };
     let entry = entry_of(call, kind).with("why", why).with("restored", true);
-    let notice = Some(if spent == SpentCall::Sent { "call.outcome_unknown" } else { "call.decided" });
+    let notice = Some(if kind == "call.cancelled" { "call.decided" } else { kind });
     Ok(CallChange { event, entry, vote: None, approval: None, answer: None, notice })
 }
 

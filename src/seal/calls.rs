@@ -147,6 +147,7 @@ impl Seal {
         }
         // Nothing where there is nothing: those are the seals of before.
         parts.extend(standing.as_of.iter().flat_map(|at| [b"as of".to_vec(), number(at.0)]));
+        parts.extend(self.era_part(standing.entry));
         self.mac(parts.iter().map(Vec::as_slice))
     }
 

@@ -125,8 +125,10 @@ impl Store {
         decide: impl Fn(&Scene<'_>) -> Result<CallChange, R> + Send + 'static,
     ) -> Result<Result<HeldCall, NotChanged<R>>, StoreError> {
         let changed = self.writer.job(|reply| Change::new(id, by, decide, reply)).await?;
-        if let Ok(call) = &changed {
-            self.note_end(call).await;
+        if let Ok(call) = &changed
+            && call.state.is_terminal()
+        {
+            self.ends_kept().await;
         }
         Ok(changed)
     }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::restored::Witness;
-use super::spent::{self, Found, How, Kind, Line, MARGIN};
+use super::spent::{self, Found, How, Kind, Line};
 use super::{Store, StoreError};
 use crate::call::{CallId, CallState, HeldCall};
 
@@ -19,6 +19,8 @@ pub enum SpentCall {
     Sent,
     /// It ended; in words, after "it was".
     Ended(&'static str),
+    /// It was over, one way or another.
+    Over,
 }
 
 impl Store {
@@ -43,24 +45,10 @@ impl Store {
         matches!(self.spent.what_became(Kind::Call, &id.to_string()), Some((How::Claimed, _)))
     }
 
-    /// Puts a call that ended by somebody's doing on the list. It counts in any case; what is not on the disk gets there
-    /// with the next line.
-    pub(super) async fn note_end(&self, call: &HeldCall) {
-        let how = match call.state {
-            CallState::Rejected { .. } => How::Rejected,
-            CallState::Cancelled { .. } => How::Cancelled,
-            CallState::Revoked { .. } => How::Revoked,
-            CallState::OutcomeUnknown { .. } => How::Claimed,
-            // A deadline passes again; whatever else ends a call came after its claim.
-            CallState::Pending { .. }
-            | CallState::Approved { .. }
-            | CallState::Releasing { .. }
-            | CallState::Executed { .. }
-            | CallState::ToolError { .. }
-            | CallState::Expired { .. }
-            | CallState::Lapsed { .. } => return,
-        };
-        if let Err(error) = self.spent.keep(vec![line(call, how)]).await {
+    /// Returns when every end that was committed is on the disk in the list, or could not be written: it counts in any
+    /// case, and gets there as soon as the disk takes it.
+    pub(super) async fn ends_kept(&self) {
+        if let Err(error) = self.spent.all_synced().await {
             tracing::error!(%error, "a call's end is not on the disk yet in the list beside the database");
         }
     }
@@ -70,11 +58,18 @@ impl Store {
     /// # Errors
     /// The database does not answer.
     pub async fn spent_pending(&self) -> Result<Vec<(CallId, SpentCall)>, StoreError> {
-        let ids = sqlx::query_scalar::<_, String>("SELECT id FROM calls WHERE state = 'pending' ORDER BY id");
-        let ids = ids.fetch_all(self.readers()).await?;
-        let known = ids.into_iter().filter_map(|id| {
-            let (how, _) = self.spent.what_became(Kind::Call, &id)?;
-            let spent = if how == How::Claimed { SpentCall::Sent } else { SpentCall::Ended(how.as_str()) };
+        let rows = sqlx::query_as::<_, (String, Option<i64>)>(
+            "SELECT id, entry FROM calls WHERE state = 'pending' ORDER BY id",
+        );
+        let rows = rows.fetch_all(self.readers()).await?;
+        let known = rows.into_iter().filter_map(|(id, entry)| {
+            let spent = match self.spent.what_became(Kind::Call, &id) {
+                Some((How::Live, _)) => return None,
+                Some((How::Claimed, _)) => SpentCall::Sent,
+                Some((how, _)) => SpentCall::Ended(how.as_str()),
+                None if self.spent.is_beyond(Kind::Call, &id, entry.unwrap_or_default()) => SpentCall::Over,
+                None => return None,
+            };
             Some((id.parse().ok()?, spent))
         });
         Ok(known.collect())
@@ -92,14 +87,46 @@ impl Store {
         }
     }
 
+    /// For whoever would write to a database that was put back and not served from since.
+    ///
+    /// # Errors
+    /// It was, or the database does not answer.
+    pub async fn must_be_settled(&self) -> Result<(), StoreError> {
+        if self.spent_at_start().is_none() && self.copy_mark().await?.is_none() {
+            return Ok(());
+        }
+        Err(StoreError::Folder {
+            path: self.folder.to_path_buf(),
+            problem: "holds a database that was put back, or has lost its file spent, and was not served from since; \
+                      start `placet serve` once, which settles what happened in between, and then do this again"
+                .into(),
+        })
+    }
+
     pub(super) fn unlisted(&self, error: io::Error) -> StoreError {
         StoreError::Unlisted { path: self.folder.join(spent::FILE), error: error.into() }
     }
 }
 
+/// The line of a call that has just ended other than by an answer of its upstream: that it was claimed stands there by
+/// then.
+pub(super) fn end(call: &HeldCall) -> Option<Line> {
+    let how = match call.state {
+        CallState::Rejected { .. } => How::Rejected,
+        CallState::Cancelled { .. } => How::Cancelled,
+        CallState::Revoked { .. } => How::Revoked,
+        CallState::Expired { .. } => How::Expired,
+        CallState::Lapsed { .. } => How::Lapsed,
+        CallState::OutcomeUnknown { .. } => How::Claimed,
+        CallState::Pending { .. }
+        | CallState::Approved { .. }
+        | CallState::Releasing { .. }
+        | CallState::Executed { .. }
+        | CallState::ToolError { .. } => return None,
+    };
+    Some(line(call, how))
+}
+
 fn line(call: &HeldCall, how: How) -> Line {
-    // An approval is made before the deadline and can be used for so long.
-    let last_use = call.expires_at.max(call.changed_at).after(call.submission.requirement.execute_within);
-    let id = call.submission.id.to_string();
-    Line { kind: Kind::Call, id, how, entry: call.entry, until: Some(last_use.after(MARGIN)) }
+    Line { kind: Kind::Call, id: call.submission.id.to_string(), how, entry: call.entry, kept: None }
 }

@@ -8,10 +8,11 @@ use super::backup::{self, CopyMark};
 use super::row::{self, select_calls};
 use super::schema::{self, SchemaFound};
 use super::snapshot::{ENTRY, Snapshot, entry};
+use super::spent::opened_eras;
 use crate::audit::Row;
 use crate::audit::verify::{CallRow, StoredCheckpoint};
 use crate::call::{Digest, HeldCall, Millis};
-use crate::seal::Seal;
+use crate::seal::{Era, Seal};
 
 impl Snapshot {
     /// Entries after number `after`, in order, at most `limit`.
@@ -85,6 +86,16 @@ impl Snapshot {
     pub async fn seal_key(&mut self) -> Result<Option<String>, StoreError> {
         let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'seal_key'");
         Ok(query.fetch_optional(&mut self.connection).await?)
+    }
+
+    /// The times that the database was put back, which its seals are bound to.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn eras(&mut self, seal: &Seal) -> Result<Vec<Era>, StoreError> {
+        let query = sqlx::query_scalar::<_, String>("SELECT value FROM meta WHERE key = 'spent'");
+        let kept = query.fetch_optional(&mut self.connection).await?;
+        Ok(kept.map(|text| opened_eras(&text, seal)).unwrap_or_default())
     }
 
     /// The mark of a copy that nobody was served from yet.

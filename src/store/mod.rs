@@ -208,7 +208,7 @@ impl Store {
     pub async fn open(folder: &Path, clock: Clock, tasks: &Tasks) -> Result<Self, StoreError> {
         let mut opened = open::open(folder).await?;
         time::resume(&mut opened.connection, &clock, opened.head.at).await?;
-        let (keys, spent, found_spent) = match Self::kept_beside(&mut opened, folder, &clock).await {
+        let (keys, spent, found_spent) = match Self::kept_beside(&mut opened, folder).await {
             Ok(kept) => kept,
             Err(error) => {
                 // A child process that is being started may hold a copy of the lock's file: closing ours is not enough.
@@ -226,6 +226,7 @@ impl Store {
             seal: seal.clone(),
             spent: spent.clone(),
         };
+        spent.write_on(tasks);
         let writer = writer::start(parts, opened.lock, clock.clone(), tasks);
         if let Some(entry) = sealed {
             writer.append(entry).await?;
@@ -244,14 +245,13 @@ impl Store {
     async fn kept_beside(
         opened: &mut open::Opened,
         folder: &Path,
-        clock: &Clock,
     ) -> Result<(keys::Keys, Spent, spent::Found), StoreError> {
-        const KEPT: &str = "SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'spent')";
-        const KEEP: &str = "INSERT INTO meta (key, value) VALUES ('spent', 'kept beside the database')
-                            ON CONFLICT (key) DO NOTHING";
         let keys = keys::open(opened, folder).await?;
-        let kept: bool = sqlx::query_scalar(KEPT).fetch_one(&mut opened.connection).await?;
-        let (spent, found) = Spent::open(folder, &keys.seal, clock, kept, opened.head.seq).map_err(|error| {
+        let kept: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'spent'")
+            .fetch_optional(&mut opened.connection)
+            .await?;
+        let eras = kept.as_deref().map(|text| spent::opened_eras(text, &keys.seal));
+        let refuse = |error: io::Error| {
             let problem = format!(
                 "has a file {}, the list of what was sent and what ended, that cannot be used: {error}; put it back \
                  from where you keep it, or move it away: then calls that are approved now will not run, and nobody is \
@@ -259,9 +259,18 @@ impl Store {
                 spent::FILE
             );
             StoreError::Folder { path: folder.to_owned(), problem }
-        })?;
-        if !kept {
-            sqlx::query(KEEP).execute(&mut opened.connection).await?;
+        };
+        let (spent, found) = Spent::open(folder, &keys.seal, eras, opened.head.seq).map_err(refuse)?;
+        if kept.is_none() {
+            let eras = spent::sealed_eras(&keys.seal.eras(), &keys.seal);
+            sqlx::query(spent::KEEP).bind(eras).execute(&mut opened.connection).await?;
+        }
+        // What is not settled yet, nothing is taken from.
+        if found == spent::Found::Fits && backup::read_mark(&mut opened.connection).await?.is_none() {
+            let view = spent.view();
+            let live = restored::live_rows(&mut opened.connection).await?;
+            let live = live.into_iter().filter_map(|row| row.line(&view)).collect();
+            spent.renew(live, opened.head.seq).await.map_err(refuse)?;
         }
         Ok((keys, spent, found))
     }

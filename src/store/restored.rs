@@ -2,14 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
 
 use super::backup::{CopyMark, consume_mark};
 use super::identity::{Ended, disable_again, end_everything, revoke_again};
 use super::row::{self, select_calls};
-use super::spent;
+use super::sealed::{AGENTS, API_TOKENS, LINKS, LiveRow, REVIEWERS, SESSIONS};
+use super::spent::{self, How, Kind, Line};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::Millis;
+use crate::clock::Entropy;
+use crate::seal::Era;
 
 /// Under this key `meta` has the last time that this database was put back.
 const RESTORED: &str = "restored";
@@ -109,10 +113,44 @@ impl Store {
             })
         });
         let restoration = restoration.await?;
-        let (last, _) = self.log_end().await?;
-        let settled = self.spent.settle(i64::try_from(last).unwrap_or(i64::MAX)).await;
-        settled.map_err(|error| self.unlisted(error))?;
+        self.renew_list().await?;
         Ok(restoration)
+    }
+
+    /// Before anything is written over an older database: binds what is sealed from now on to an era of its own, so that
+    /// no row of what was lost fits.
+    ///
+    /// # Errors
+    /// It was not written down.
+    pub async fn begin_era(&self) -> Result<(), StoreError> {
+        let (log, _) = self.log_end().await?;
+        let id = u64::from_be_bytes(Entropy::System.bytes());
+        let begun = self.spent.begin_era(Era { log: i64::try_from(log).unwrap_or(i64::MAX), id }).await;
+        begun.map_err(|error| self.unlisted(error))?;
+        let eras = spent::sealed_eras(&self.seal.eras(), &self.seal);
+        self.write("begin_era", move |tx| {
+            Box::pin(async move {
+                sqlx::query(spent::KEEP).bind(eras).execute(tx.connection()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Writes the list anew, from the rows that give a right now.
+    async fn renew_list(&self) -> Result<(), StoreError> {
+        let (last, _) = self.log_end().await?;
+        let live = live_rows(&mut *self.readers().acquire().await?).await?;
+        // After a restore the list knows of rows that are newer than these, which are all there are.
+        let live = live.into_iter().map(|LiveRow { kind, id, entry, .. }| Line {
+            kind,
+            id,
+            how: How::Live,
+            entry,
+            kept: None,
+        });
+        let renewed = self.spent.renew(live.collect(), i64::try_from(last).unwrap_or(i64::MAX)).await;
+        renewed.map_err(|error| self.unlisted(error))
     }
 
     /// The last time that this database was put back, if it ever was.
@@ -129,6 +167,18 @@ impl Store {
             problem: error.to_string(),
         })
     }
+}
+
+/// Every row that gives a right.
+pub(super) async fn live_rows(connection: &mut SqliteConnection) -> Result<Vec<LiveRow>, StoreError> {
+    const CALLS: &str = "SELECT id, entry FROM calls WHERE state IN ('pending', 'approved') AND entry IS NOT NULL";
+    let calls: Vec<(String, i64)> = sqlx::query_as(CALLS).fetch_all(&mut *connection).await?;
+    let mut live: Vec<_> =
+        calls.into_iter().map(|(id, entry)| LiveRow { kind: Kind::Call, id, of: None, entry }).collect();
+    for table in [&AGENTS, &REVIEWERS, &SESSIONS, &API_TOKENS, &LINKS] {
+        live.extend(table.live(&mut *connection).await?);
+    }
+    Ok(live)
 }
 
 /// Pending calls may have been decided, and run, since the copy was made. One that was put back before keeps the older

@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use super::sealed::Trust;
-use super::spent::Kind;
+use super::spent::{Kind, Right};
 use crate::call::salted::Salt;
 use crate::call::{
     Answer, Approver, CallState, Caller, Digest, Email, Finding, HeldCall, Millis, Requirement, ReviewerId,
@@ -252,7 +252,8 @@ pub(super) fn held_call(row: &SqliteRow, trust: &Trust) -> Result<HeldCall, Stor
     let told_here = reader.parsed_if("told_mac")?.is_some_and(|mac| seal.told(call.submission.id).matches(&mac));
     call.told_to_return = told && told_here;
     let may_run = matches!(call.state, CallState::Pending { .. } | CallState::Approved { .. });
-    let spent = may_run && trust.spent.is_older(Kind::Call, &reader.id, call.entry);
+    let right = Right { kind: Kind::Call, id: &reader.id, of: None, entry: call.entry };
+    let spent = may_run && trust.spent.is_older(&right);
     call.genuine = stands && logged && reader.number("overtaken")? == 0 && told <= told_here && !spent;
     Ok(call)
 }

@@ -8,10 +8,10 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::spent::{How, Kind, Line, MARGIN, Spent, View};
+use super::spent::{How, Kind, Line, Right, Spent, View};
 use super::{StoreError, Tx};
 use crate::audit::{Entry, Head, SealedEntry};
-use crate::call::{Digest, Millis};
+use crate::call::Digest;
 use crate::seal::Seal;
 
 /// A sealed table.
@@ -22,8 +22,8 @@ pub(super) struct Sealed {
     kind: Kind,
     /// The column that says when its right ended.
     ended: &'static str,
-    /// Until when it would give a right at the longest, if there is a column for that.
-    expires: Option<&'static str>,
+    /// The column that says whose it is, where it is somebody's.
+    of: Option<&'static str>,
     /// The column that names a row.
     pub key: &'static str,
     /// What is sealed: columns and whether they hold numbers.
@@ -80,7 +80,7 @@ pub(super) const AGENTS: Sealed = Sealed {
     table: "agents",
     kind: Kind::Agent,
     ended: "revoked_at",
-    expires: None,
+    of: None,
     key: "id",
     columns: &[
         ("id", Text),
@@ -100,7 +100,7 @@ pub(super) const REVIEWERS: Sealed = Sealed {
     table: "reviewers",
     kind: Kind::Reviewer,
     ended: "disabled_at",
-    expires: None,
+    of: None,
     key: "id",
     columns: &[
         ("id", Text),
@@ -125,7 +125,7 @@ pub(super) const SESSIONS: Sealed = Sealed {
     table: "sessions",
     kind: Kind::Session,
     ended: "ended_at",
-    expires: Some("expires_at"),
+    of: Some("reviewer_id"),
     key: "id",
     columns: &[
         ("id", Text),
@@ -150,7 +150,7 @@ pub(super) const API_TOKENS: Sealed = Sealed {
     table: "api_tokens",
     kind: Kind::Token,
     ended: "ended_at",
-    expires: Some("expires_at"),
+    of: Some("reviewer_id"),
     key: "id",
     columns: &[
         ("id", Text),
@@ -172,7 +172,7 @@ pub(super) const LINKS: Sealed = Sealed {
     table: "sign_in_links",
     kind: Kind::Link,
     ended: "ended_at",
-    expires: Some("expires_at"),
+    of: Some("reviewer_id"),
     key: "token_hash",
     columns: &[
         ("token_hash", Text),
@@ -215,7 +215,9 @@ impl Sealed {
         let last = in_log && !row.try_get::<bool, _>(name("overtaken").as_str())?;
         let gives_a_right = row.try_get::<Option<i64>, _>(name(self.ended).as_str())?.is_none();
         let key: String = row.try_get(name(self.key).as_str())?;
-        if gives_a_right && trust.spent.is_older(self.kind, &key, entry) {
+        let of = self.of.map(|of| row.try_get::<String, _>(name(of).as_str())).transpose()?;
+        let right = Right { kind: self.kind, id: &key, of: of.as_deref(), entry };
+        if gives_a_right && trust.spent.is_older(&right) {
             return Ok(false);
         }
         let stored: Option<Digest> = stored.parse().ok();
@@ -243,6 +245,7 @@ impl Sealed {
             };
             parts.extend([column.as_bytes().to_vec(), value.unwrap_or_default()]);
         }
+        parts.extend(seal.era_part(entry));
         Ok(seal.mac(parts.iter().map(Vec::as_slice)))
     }
 
@@ -255,18 +258,15 @@ impl Sealed {
         how: How,
     ) -> Result<(), StoreError> {
         self.seal_row(tx, key, entry).await?;
-        let until = match self.expires {
-            None => None,
-            Some(column) => {
-                let Self { table, key: name, .. } = self;
-                let select = sqlx::AssertSqlSafe(format!("SELECT {column} FROM {table} WHERE {name} = $1"));
-                let expires: i64 = sqlx::query_scalar(select).bind(key).fetch_one(tx.connection()).await?;
-                Some(Millis(expires).after(MARGIN))
-            }
-        };
-        let entry = entry.unwrap_or_else(|| tx.next_entry());
-        tx.spend(Line { kind: self.kind, id: key.to_owned(), how, entry, until });
+        let entry = entry.unwrap_or_else(|| tx.last_entry());
+        tx.spend(Line { kind: self.kind, id: key.to_owned(), how, entry, kept: None });
         Ok(())
+    }
+
+    /// Ends all rows that a person has now, but `kept`: those as well that were hidden from the statement that ended them.
+    pub(super) fn spend_all(&self, tx: &mut Tx<'_>, of: &str, kept: Option<&str>) {
+        let (entry, kept) = (tx.last_entry(), kept.map(str::to_owned));
+        tx.spend(Line { kind: self.kind, id: of.to_owned(), how: How::AllEnded, entry, kept });
     }
 
     /// Seals a row as it stands now: the log's entry `entry` made it so; `None`: the one that it named before.
@@ -291,5 +291,32 @@ impl Sealed {
         let update = sqlx::AssertSqlSafe(format!("UPDATE {table} SET entry = $2, seal = $3 WHERE {column} = $1"));
         sqlx::query(update).bind(key).bind(entry).bind(sealed.to_string()).execute(connection).await?;
         Ok(())
+    }
+
+    /// Every row that gives a right, as the list of what is spent names it.
+    pub(super) async fn live(&self, connection: &mut SqliteConnection) -> Result<Vec<LiveRow>, StoreError> {
+        let Self { table, key, ended, .. } = self;
+        let of = self.of.unwrap_or("NULL");
+        let sql = format!("SELECT {key}, {of}, entry FROM {table} WHERE {ended} IS NULL AND entry IS NOT NULL");
+        let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+        Ok(rows.into_iter().map(|(id, of, entry)| LiveRow { kind: self.kind, id, of, entry }).collect())
+    }
+}
+
+/// A row that gives a right.
+#[derive(Debug)]
+pub(super) struct LiveRow {
+    pub kind: Kind,
+    pub id: String,
+    pub of: Option<String>,
+    pub entry: i64,
+}
+
+impl LiveRow {
+    /// As the list names it, unless it is older than what `view` knows.
+    pub(super) fn line(self, view: &View) -> Option<Line> {
+        let Self { kind, id, of, entry } = self;
+        let right = Right { kind, id: &id, of: of.as_deref(), entry };
+        (!view.is_older(&right)).then_some(Line { kind, id, how: How::Live, entry, kept: None })
     }
 }

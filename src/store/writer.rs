@@ -260,7 +260,7 @@ impl Writer {
             [job] if !open => self.write_unseen(&mut **job).await?,
             _ => None,
         };
-        let (head, leaves) = match written {
+        let Written { head, leaves, ended } = match written {
             Some(written) => written,
             None => {
                 failpoint!("store.read" => sqlx::Error);
@@ -278,18 +278,16 @@ impl Writer {
         failpoint!("store.committed");
         self.head = head;
         self.tree.committed(&leaves);
-        if open {
-            self.spend().await;
+        self.ended.extend(ended);
+        if !self.ended.is_empty() {
+            let last = self.spent.keep(std::mem::take(&mut self.ended));
+            // Whoever waits for a rare operation hears of it when it is on the disk; what is not counts in any case, gets
+            // there as soon as the disk takes it, and until then readiness says no.
+            if open && let Err(error) = self.spent.synced(last).await {
+                tracing::error!(%error, "what ended is not on the disk yet in the list beside the database");
+            }
         }
         Ok(())
-    }
-
-    /// Puts what the committed transaction ended on the list. It counts in any case; what did not get on the disk does
-    /// so with the next line, and until then readiness says no.
-    async fn spend(&mut self) {
-        if let Err(error) = self.spent.keep(std::mem::take(&mut self.ended)).await {
-            tracing::error!(%error, "what ended is not on the disk yet in the list beside the database");
-        }
     }
 
     /// Writes a lone job on the guess that nothing of it is known; `None` where it is.
@@ -403,6 +401,9 @@ impl Writer {
     }
 
     async fn close(mut self) -> Result<(), sqlx::Error> {
+        if let Err(error) = self.spent.all_synced().await {
+            tracing::error!(%error, "what ended last did not get on the disk in the list beside the database");
+        }
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await?;
         self.connection.close().await
     }
@@ -486,9 +487,9 @@ impl Tx<'_> {
         Trust::within(self.seal, self.spent, *self.head, self.entries)
     }
 
-    /// The number that the next entry gets.
-    pub(super) fn next_entry(&self) -> i64 {
-        self.head.seq + 1
+    /// The number of the last entry, this operation's own included.
+    pub(super) fn last_entry(&self) -> i64 {
+        self.head.seq
     }
 
     /// Puts this on the list of what is spent, once it is committed.

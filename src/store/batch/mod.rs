@@ -26,9 +26,11 @@ pub(super) use write::{is_not_unseen, prepare};
 
 use self::read::{Counts, Found, Read, Wanted};
 use self::write::{Was, Writes};
+use super::claims;
 use super::people::{self, AgentStands, Person};
 use super::row::{self, StateColumns};
 use super::sealed::Trust;
+use super::spent::Line;
 use super::{ApprovalProof, CallChange, HoldLimits, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{AgentId, CallId, CallState, Digest, HeldCall, Millis, ReviewerId};
@@ -90,8 +92,16 @@ struct Slot {
     set: Option<(StateColumns, Option<ApprovalProof>)>,
 }
 
-/// The log's new head and the leaves of its new entries.
-pub(super) type Written = (Head, Vec<Digest>);
+/// What a batch came to.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The log's new head.
+    pub head: Head,
+    /// The leaves of its new entries.
+    pub leaves: Vec<Digest>,
+    /// What ended, for the list of what is spent.
+    pub ended: Vec<Line>,
+}
 
 /// The state of things in the middle of a batch.
 pub(super) struct Batch<'w> {
@@ -105,6 +115,7 @@ pub(super) struct Batch<'w> {
     counts: HashMap<AgentId, Counts>,
     writes: Writes,
     leaves: Vec<Digest>,
+    ended: Vec<Line>,
 }
 
 impl<'w> Batch<'w> {
@@ -150,6 +161,7 @@ impl<'w> Batch<'w> {
             counts,
             writes: Writes::default(),
             leaves: Vec::new(),
+            ended: Vec::new(),
         };
         for (id, call) in calls {
             match call {
@@ -174,7 +186,7 @@ impl<'w> Batch<'w> {
             }
         }
         self.writes.execute(connection).await?;
-        Ok((self.head, self.leaves))
+        Ok(Written { head: self.head, leaves: self.leaves, ended: self.ended })
     }
 
     /// The moment of a write: never earlier than any moment that was committed before, whatever the clock says.
@@ -267,6 +279,7 @@ impl<'w> Batch<'w> {
         if let Some(kind) = change.notice {
             self.writes.notice(kind, id, now);
         }
+        self.ended.extend(claims::end(call));
         Ok(call.clone())
     }
 }

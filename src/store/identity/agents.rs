@@ -155,8 +155,10 @@ pub(in crate::store) async fn revoke_again(tx: &mut Tx<'_>) -> Result<u64, Store
     let rows = sqlx::query(AGENTS.select("WHERE t.revoked_at IS NULL")).fetch_all(tx.connection()).await?;
     let mut count = 0;
     for row in &rows {
-        let agent = agent(row, &trust)?;
-        if trust.spent.what_became(Kind::Agent, &agent.id.to_string()).is_some() {
+        let (agent, entry) = (agent(row, &trust)?, row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default());
+        let (spent, id) = (&trust.spent, agent.id.to_string());
+        let ended = matches!(spent.what_became(Kind::Agent, &id), Some((How::Ended, _)));
+        if ended || spent.spent().is_beyond(Kind::Agent, &id, entry) {
             revoke(tx, &agent, Some("restored")).await?;
             count += 1;
         }

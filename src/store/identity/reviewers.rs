@@ -9,8 +9,8 @@ use super::sessions::end_all;
 use super::{Reviewer, Roles, listed, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Email, GroupName, Millis, ReviewerId};
-use crate::store::sealed::{API_TOKENS, LINKS, REVIEWERS, Trust};
-use crate::store::spent::{How, Kind, Line};
+use crate::store::sealed::{API_TOKENS, LINKS, LiveRow, REVIEWERS, Trust};
+use crate::store::spent::{How, Kind};
 use crate::store::{Store, StoreError, Tx};
 
 /// An account that is to be made.
@@ -116,7 +116,7 @@ impl Store {
                 let groups: Vec<_> = new.groups.iter().map(ToString::to_string).collect();
                 let entry = Entry::new("reviewer.added").reviewer(id).with("roles", new.roles.names());
                 let entry = tx.append_numbered(entry.with("groups", groups).with("again", id != new.id))?;
-                REVIEWERS.spend_row(tx, &id.to_string(), Some(entry), How::Changed).await?;
+                REVIEWERS.spend_row(tx, &id.to_string(), Some(entry), How::Live).await?;
                 let NewReviewer { email, name, roles, groups, .. } = new;
                 Ok(Some(Reviewer { id, email, name, roles, groups, disabled_at: None, genuine: true }))
             })
@@ -198,7 +198,7 @@ impl Store {
                     None => entry,
                 };
                 let entry = tx.append_numbered(entry)?;
-                REVIEWERS.spend_row(tx, &id.to_string(), Some(entry), How::Changed).await?;
+                REVIEWERS.spend_row(tx, &id.to_string(), Some(entry), How::Live).await?;
                 Ok(true)
             })
         })
@@ -222,23 +222,16 @@ async fn disable(tx: &mut Tx<'_>, id: ReviewerId, why: Option<&str>) -> Result<(
     REVIEWERS.spend_row(tx, &key, Some(entry), How::Ended).await
 }
 
-/// After the database was put back: disables the accounts that are known to have been disabled since, and lets those
-/// that were changed otherwise stand as they were then. Returns how many were disabled.
+/// After the database was put back: disables the accounts that are known to have been disabled since. Those that were
+/// changed otherwise stand as they were then. Returns how many were disabled.
 pub(in crate::store) async fn disable_again(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-    let trust = tx.trust();
-    let sql = "SELECT id, entry FROM reviewers WHERE disabled_at IS NULL AND entry IS NOT NULL";
-    let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(tx.connection()).await?;
+    let spent = tx.trust().spent;
     let mut count = 0;
-    for (key, entry) in rows {
-        match trust.spent.what_became(Kind::Reviewer, &key) {
-            Some((How::Ended, later)) if later > entry => {
-                disable(tx, person(&key)?, Some("restored")).await?;
-                count += 1;
-            }
-            Some((how, later)) if later > entry => {
-                tx.spend(Line { kind: Kind::Reviewer, id: key, how, entry, until: None });
-            }
-            _ => {}
+    for LiveRow { id, entry, .. } in REVIEWERS.live(tx.connection()).await? {
+        let ended = matches!(spent.what_became(Kind::Reviewer, &id), Some((How::Ended, _)));
+        if ended || spent.spent().is_beyond(Kind::Reviewer, &id, entry) {
+            disable(tx, person(&id)?, Some("restored")).await?;
+            count += 1;
         }
     }
     Ok(count)
@@ -268,8 +261,9 @@ pub(super) async fn end_links(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, St
     let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
     let ended = query.fetch_all(tx.connection()).await?;
     for link in &ended {
-        LINKS.spend_row(tx, link, None, How::Ended).await?;
+        LINKS.seal_row(tx, link, None).await?;
     }
+    LINKS.spend_all(tx, &id.to_string(), None);
     Ok(ended.len() as u64)
 }
 
@@ -280,8 +274,9 @@ async fn end_tokens(tx: &mut Tx<'_>, id: ReviewerId) -> Result<u64, StoreError> 
     let query = sqlx::query_scalar::<_, String>(sql).bind(id.to_string()).bind(now);
     let ended = query.fetch_all(tx.connection()).await?;
     for token in &ended {
-        API_TOKENS.spend_row(tx, token, None, How::Ended).await?;
+        API_TOKENS.seal_row(tx, token, None).await?;
     }
+    API_TOKENS.spend_all(tx, &id.to_string(), None);
     Ok(ended.len() as u64)
 }
 

@@ -126,8 +126,9 @@ pub(super) async fn end_all(tx: &mut Tx<'_>, reviewer: ReviewerId, keep: Option<
     let query = sqlx::query_scalar::<_, String>(sql).bind(reviewer.to_string()).bind(now).bind(keep);
     let ended = query.fetch_all(tx.connection()).await?;
     for id in &ended {
-        SESSIONS.spend_row(tx, id, None, How::Ended).await?;
+        SESSIONS.seal_row(tx, id, None).await?;
     }
+    SESSIONS.spend_all(tx, &reviewer.to_string(), keep);
     Ok(ended.len() as u64)
 }
 

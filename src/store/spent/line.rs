@@ -1,11 +1,11 @@
-//! One line of the list: what may never count again, and a checksum under the key of the seals.
+//! One line of the list: what may never count again, or still counts, and a checksum under the key of the seals.
 //!
-//! `KIND ID HOW ENTRY UNTIL CHECK`, in ASCII with single spaces: UNTIL in milliseconds since 1970 or `-`, CHECK the
-//! first eight bytes of an HMAC-SHA-256 over what stands before it, in hexadecimal.
+//! `KIND ID HOW ENTRY KEPT GROUP/NUMBER/OF CHECK`, in ASCII with single spaces: KEPT is an id or `-`, GROUP counts the
+//! appends to the file, NUMBER says which line it is OF how many of one append, CHECK is the first eight bytes of an
+//! HMAC-SHA-256 over what stands before it, in hexadecimal.
 
 use std::fmt;
 
-use crate::call::Millis;
 use crate::seal::Seal;
 
 /// What a line is about.
@@ -22,6 +22,8 @@ pub(in crate::store) enum Kind {
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum How {
+    /// It gave a right at the time of that entry; an older row does not.
+    Live,
     /// A call was sent, or may have been.
     Claimed,
     /// A call was rejected.
@@ -30,22 +32,35 @@ pub(in crate::store) enum How {
     Cancelled,
     /// A call's approval was withdrawn.
     Revoked,
+    /// A call's deadline passed.
+    Expired,
+    /// An approval was not used in time.
+    Lapsed,
     /// A right ended.
     Ended,
-    /// An account was changed: its row is another one since.
-    Changed,
+    /// All that this person had of the kind up to that entry ended, but what is kept.
+    AllEnded,
 }
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Line {
     pub kind: Kind,
+    /// Of the thing; for [`How::AllEnded`] the person's.
     pub id: String,
     pub how: How,
     /// The number of the log's entry that says so.
     pub entry: i64,
-    /// From then on nothing of the kind would count anyhow, so the line may go; `None`: never.
-    pub until: Option<Millis>,
+    /// For [`How::AllEnded`]: the one that did not end.
+    pub kept: Option<String>,
+}
+
+/// Where in the file a line stands: what was written at once, which line of it, of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub group: u64,
+    pub number: usize,
+    pub of: usize,
 }
 
 const KINDS: [(Kind, &str); 6] = [
@@ -57,13 +72,16 @@ const KINDS: [(Kind, &str); 6] = [
     (Kind::Link, "link"),
 ];
 
-const HOWS: [(How, &str); 6] = [
+const HOWS: [(How, &str); 9] = [
+    (How::Live, "live"),
     (How::Claimed, "claimed"),
     (How::Rejected, "rejected"),
     (How::Cancelled, "cancelled"),
     (How::Revoked, "revoked"),
+    (How::Expired, "expired"),
+    (How::Lapsed, "lapsed"),
     (How::Ended, "ended"),
-    (How::Changed, "changed"),
+    (How::AllEnded, "all_ended"),
 ];
 
 fn word<T: PartialEq>(words: &[(T, &'static str)], wanted: &T) -> &'static str {
@@ -83,25 +101,29 @@ impl How {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, id, how, entry, until } = self;
-        write!(f, "{} {id} {} {entry} ", word(&KINDS, kind), how.as_str())?;
-        match until {
-            Some(until) => write!(f, "{}", until.0),
-            None => f.write_str("-"),
-        }
+        let Self { kind, id, how, entry, kept } = self;
+        write!(f, "{} {id} {} {entry} {}", word(&KINDS, kind), how.as_str(), kept.as_deref().unwrap_or("-"))
     }
 }
 
 impl Line {
-    /// With its checksum and the end of the line.
-    pub(super) fn write(&self, seal: &Seal) -> String {
-        let text = self.to_string();
+    /// Lines that are written at once.
+    pub(super) fn write_all(lines: &[Self], group: u64, seal: &Seal) -> String {
+        let of = lines.len();
+        let place = |at: usize| Place { group, number: at + 1, of };
+        lines.iter().enumerate().map(|(at, line)| line.write(place(at), seal)).collect()
+    }
+
+    /// With its place, its checksum and the end of the line.
+    pub(super) fn write(&self, place: Place, seal: &Seal) -> String {
+        let Place { group, number, of } = place;
+        let text = format!("{self} {group}/{number}/{of}");
         let check = check(seal, &text);
         format!("{text} {check}\n")
     }
 
     /// Reads what [`Line::write`] wrote, without the end of the line; `None` if that is not it.
-    pub(super) fn read(text: &str, seal: &Seal) -> Option<Self> {
+    pub(super) fn read(text: &str, seal: &Seal) -> Option<(Self, Place)> {
         let (text, found) = text.rsplit_once(' ')?;
         if found != check(seal, text) {
             return None;
@@ -112,16 +134,18 @@ impl Line {
             id: words.next().filter(|id| !id.is_empty())?.to_owned(),
             how: meant(&HOWS, words.next()?)?,
             entry: words.next()?.parse().ok()?,
-            until: match words.next()? {
-                "-" => None,
-                until => Some(Millis(until.parse().ok()?)),
-            },
+            kept: words.next().filter(|kept| *kept != "-").map(str::to_owned),
         };
-        words.next().is_none().then_some(line)
+        let mut place = words.next()?.split('/');
+        let (group, number, of) = (place.next()?, place.next()?, place.next()?);
+        let ends = place.next().is_none() && words.next().is_none();
+        let place = Place { group: group.parse().ok()?, number: number.parse().ok()?, of: of.parse().ok()? };
+        ends.then_some((line, place))
     }
 }
 
-fn check(seal: &Seal, text: &str) -> String {
+/// Of a line, or of the head of the file.
+pub(super) fn check(seal: &Seal, text: &str) -> String {
     let mut mac = seal.mac([b"placet/spent/v1".as_slice(), text.as_bytes()]).to_string();
     mac.truncate(16);
     mac

@@ -1,77 +1,159 @@
-//! The list over restarts, damage and time.
+//! The list over restarts, damage and restores.
 
 use std::fs;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::line::Place;
 use super::*;
-
-const NOW: Millis = Millis(1_795_356_131_000);
 
 fn seal() -> Seal {
     Seal::new([7; 32])
 }
 
-fn open(folder: &TempDir, kept: bool, last: i64) -> (Spent, Found) {
-    Spent::open(folder.path(), &seal(), &Clock::manual(NOW), kept, last).unwrap()
+fn open(folder: &TempDir, kept: Option<Vec<Era>>, last: i64) -> (Spent, Found) {
+    Spent::open(folder.path(), &seal(), kept, last).unwrap()
 }
 
 fn call(id: &str, entry: i64) -> Line {
-    Line { kind: Kind::Call, id: id.into(), how: How::Claimed, entry, until: Some(NOW) }
+    Line { kind: Kind::Call, id: id.into(), how: How::Claimed, entry, kept: None }
+}
+
+fn line(kind: Kind, id: &str, how: How, entry: i64) -> Line {
+    Line { kind, id: id.into(), how, entry, kept: None }
+}
+
+async fn kept(spent: &Spent, lines: Vec<Line>) {
+    spent.synced(spent.keep(lines)).await.unwrap();
+}
+
+fn is_older(spent: &Spent, kind: Kind, id: &str, entry: i64) -> bool {
+    spent.view().is_older(&Right { kind, id, of: None, entry })
 }
 
 #[tokio::test]
 async fn what_was_kept_is_known_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let (spent, found) = open(&folder, false, 0);
+    let (spent, found) = open(&folder, None, 0);
     assert_eq!(found, Found::Fits);
     let claimed = spent.claim(call("a", 5)).unwrap();
     spent.synced(claimed).await.unwrap();
-    let session = Line { kind: Kind::Session, id: "s".into(), how: How::Ended, entry: 6, until: None };
-    let account = Line { kind: Kind::Reviewer, id: "r".into(), how: How::Changed, entry: 7, until: None };
-    spent.keep(vec![session, account]).await.unwrap();
-    for spent in [spent, open(&folder, true, 7).0] {
+    let lines = vec![line(Kind::Session, "s", How::Ended, 6), line(Kind::Reviewer, "r", How::Live, 7)];
+    kept(&spent, lines).await;
+    for spent in [spent, open(&folder, Some(vec![]), 7).0] {
         assert!(spent.claim(call("a", 9)).is_none(), "it was claimed");
-        assert!(spent.view().is_older(Kind::Call, "a", 4));
-        assert!(spent.view().is_older(Kind::Session, "s", 100), "no session begins again");
-        assert!(spent.view().is_older(Kind::Reviewer, "r", 6) && !spent.view().is_older(Kind::Reviewer, "r", 7));
-        assert!(!spent.view().is_older(Kind::Call, "b", 1) && !spent.view().is_older(Kind::Agent, "a", 1));
+        assert!(is_older(&spent, Kind::Call, "a", 4) && is_older(&spent, Kind::Call, "a", 40), "no call begins again");
+        assert!(is_older(&spent, Kind::Session, "s", 100), "no session begins again");
+        assert!(is_older(&spent, Kind::Reviewer, "r", 6) && !is_older(&spent, Kind::Reviewer, "r", 7));
+        assert!(!is_older(&spent, Kind::Call, "b", 1) && !is_older(&spent, Kind::Agent, "a", 1));
     }
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
+async fn what_ended_otherwise_is_not_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    for how in [How::Rejected, How::Cancelled, How::Revoked, How::Expired, How::Lapsed] {
+        spent.keep(vec![Line { how, ..call(how.as_str(), 5) }]);
+        assert!(spent.claim(call(how.as_str(), 6)).is_none(), "it was {}", how.as_str());
+    }
+    spent.keep(vec![Line { how: How::Live, ..call("live", 5) }]);
+    assert!(spent.claim(call("live", 6)).is_some());
+}
+
+#[tokio::test]
+async fn all_that_a_person_had_ends_but_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    let of = |id: &'static str, of: &'static str, entry| Right { kind: Kind::Session, id, of: Some(of), entry };
+    kept(&spent, vec![Line { kept: Some("k".into()), ..line(Kind::Session, "mira", How::AllEnded, 10) }]).await;
+    for spent in [&spent, &open(&folder, Some(vec![]), 10).0] {
+        let view = spent.view();
+        assert!(view.is_older(&of("a", "mira", 10)) && !view.is_older(&of("a", "mira", 11)));
+        assert!(!view.is_older(&of("k", "mira", 3)) && !view.is_older(&of("a", "noor", 3)));
+        assert!(!view.is_older(&Right { kind: Kind::Token, ..of("a", "mira", 3) }));
+    }
+}
+
+#[tokio::test]
+async fn written_anew_it_names_what_gives_a_right_and_no_other_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    kept(&spent, vec![call("ran", 3)]).await;
+    let before = spent.view();
+    spent.renew(vec![line(Kind::Call, "open", How::Live, 4), line(Kind::Agent, "bot", How::Live, 1)], 9).await.unwrap();
+    for spent in [spent.clone(), open(&folder, Some(vec![]), 9).0] {
+        assert!(!is_older(&spent, Kind::Call, "open", 4) && is_older(&spent, Kind::Call, "open", 3));
+        assert!(!is_older(&spent, Kind::Agent, "bot", 1) && is_older(&spent, Kind::Agent, "gone", 9));
+        assert!(is_older(&spent, Kind::Call, "never seen", 9) && !is_older(&spent, Kind::Call, "new", 10));
+        assert_eq!(spent.what_became(Kind::Call, "ran"), Some((How::Claimed, 3)));
+        assert!(spent.is_beyond(Kind::Call, "gone", 9) && !spent.is_beyond(Kind::Call, "open", 4));
+    }
+    // A row that was read before that is judged by what was known then.
+    assert!(!before.is_older(&Right { kind: Kind::Call, id: "gone", of: None, entry: 8 }));
+    // The first line to the last before are of the same append, whatever came of it.
+    assert_eq!(open(&folder, Some(vec![]), 8).1, Found::Ahead(9), "it knows how long the log was");
+}
+
+#[tokio::test]
+async fn of_many_calls_that_ended_the_latest_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    let many = (1..=KEPT_CALLS + 5).map(|n| call(&n.to_string(), i64::try_from(n).unwrap()));
+    kept(&spent, many.collect()).await;
+    spent.renew(vec![], i64::MAX).await.unwrap();
+    let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
+    assert_eq!(text.lines().count(), KEPT_CALLS + 2);
+    assert_eq!(spent.what_became(Kind::Call, "5"), None);
+    assert_eq!(spent.what_became(Kind::Call, "6"), Some((How::Claimed, 6)));
+    assert!(is_older(&spent, Kind::Call, "5", 4), "and it is over all the same");
+}
+
+#[tokio::test]
 async fn a_torn_line_was_never_acknowledged_and_anything_else_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
-    let (spent, _) = open(&folder, false, 0);
-    spent.keep(vec![call("a", 1), call("b", 2)]).await.unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    kept(&spent, vec![call("a", 1)]).await;
+    kept(&spent, vec![call("b", 2), call("b2", 2)]).await;
     drop(spent);
     let whole = fs::read_to_string(&path).unwrap();
-    for cut in whole.find('\n').unwrap() + 1..whole.len() {
+    let head = whole.match_indices('\n').nth(1).unwrap().0 + 1;
+    let last = whole.find("call b").unwrap();
+    for cut in head..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
-        let (spent, _) = open(&folder, true, 2);
-        assert!(!spent.view().is_older(Kind::Call, "b", 0), "{cut}");
-        spent.keep(vec![call("c", 2)]).await.unwrap();
-        assert!(open(&folder, true, 2).0.view().is_older(Kind::Call, "c", 0), "what follows a torn line is read");
+        let (spent, _) = open(&folder, Some(vec![]), 2);
+        assert_eq!(is_older(&spent, Kind::Call, "a", 1), cut >= last, "{cut}");
+        assert!(!is_older(&spent, Kind::Call, "b2", 1), "{cut}");
+        kept(&spent, vec![call("c", 2)]).await;
+        assert!(is_older(&open(&folder, Some(vec![]), 2).0, Kind::Call, "c", 1), "what follows a torn line is read");
     }
+    // A power cut keeps any part of the last append, not the first part alone.
+    let mut zeroed = whole.clone().into_bytes();
+    zeroed[last..last + 20].fill(0);
+    fs::write(&path, &zeroed).unwrap();
+    let (spent, _) = open(&folder, Some(vec![]), 2);
+    assert!(is_older(&spent, Kind::Call, "a", 1) && is_older(&spent, Kind::Call, "b2", 1));
     let damaged = [
-        whole.replace(" 1 ", " 3 "),
+        whole.replace("call a claimed 1", "call a claimed 0"),
         whole.replace("call a", "call c"),
+        whole.replace("call a", "call a "),
         whole.replacen("spent 1", "spent 2", 1),
-        whole.replace("claimed", "claimed "),
+        whole.replacen("horizon 0", "horizon 1", 1),
+        whole.replacen("fits", "missing", 1),
         whole.lines().skip(1).map(|line| format!("{line}\n")).collect(),
         String::new(),
     ];
     for text in damaged {
         fs::write(&path, &text).unwrap();
-        let refused = Spent::open(folder.path(), &seal(), &Clock::manual(NOW), true, 2);
+        let refused = Spent::open(folder.path(), &seal(), Some(vec![]), 2);
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
     }
     fs::write(&path, whole).unwrap();
-    let other = Spent::open(folder.path(), &Seal::new([8; 32]), &Clock::manual(NOW), true, 2);
+    let other = Spent::open(folder.path(), &Seal::new([8; 32]), Some(vec![]), 2);
     assert_eq!(other.unwrap_err().kind(), io::ErrorKind::InvalidData, "another key's");
 }
 
@@ -79,52 +161,49 @@ async fn a_torn_line_was_never_acknowledged_and_anything_else_is_an_error() {
 async fn it_knows_of_a_log_that_is_behind_and_of_itself_that_it_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        assert_eq!(open(&folder, true, 3).1, Found::Missing, "until it is settled");
+        assert_eq!(open(&folder, Some(vec![]), 3).1, Found::Missing, "until it is settled");
     }
-    let (spent, _) = open(&folder, true, 3);
-    spent.settle(3).await.unwrap();
-    spent.keep(vec![call("a", 9)]).await.unwrap();
-    assert_eq!(open(&folder, true, 9).1, Found::Fits);
-    assert_eq!(open(&folder, true, 3).1, Found::Ahead(9));
-    // Somebody's command, with no server, adds to the log meanwhile.
-    let (spent, found) = open(&folder, true, 20);
+    let (spent, _) = open(&folder, Some(vec![]), 3);
+    spent.renew(vec![], 3).await.unwrap();
+    kept(&spent, vec![call("a", 9)]).await;
+    assert_eq!(open(&folder, Some(vec![]), 9).1, Found::Fits);
+    assert_eq!(open(&folder, Some(vec![]), 3).1, Found::Ahead(9));
+    // Somebody adds to the log meanwhile.
+    let (spent, found) = open(&folder, Some(vec![]), 20);
     assert_eq!(found, Found::Ahead(9));
-    spent.settle(4).await.unwrap();
-    let (spent, found) = open(&folder, true, 4);
-    assert_eq!(found, Found::Fits);
-    assert!(spent.view().is_older(Kind::Call, "a", 3) && !spent.view().is_older(Kind::Call, "a", 4));
+    let era = Era { log: 3, id: 77 };
+    spent.begin_era(era).await.unwrap();
+    spent.renew(vec![], 4).await.unwrap();
+    assert_eq!(open(&folder, Some(vec![era]), 4).1, Found::Fits);
+    // A database of another era is another database, however long its log is.
+    assert_eq!(open(&folder, Some(vec![]), 40).1, Found::Ahead(4));
 }
 
-#[tokio::test]
-async fn what_nothing_needs_any_more_leaves_the_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let (spent, _) = open(&folder, false, 0);
-    let old = Line { until: Some(Millis(NOW.0 - 1)), ..call("old", 1) };
-    let mut many: Vec<_> = (0..PRUNED_AFTER).map(|n| Line { id: n.to_string(), ..old.clone() }).collect();
-    many.push(call("new", 2));
-    spent.keep(many).await.unwrap();
-    let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
-    assert_eq!(text.lines().count(), 2, "the first line and what is needed");
-    spent.keep(vec![call("next", 2)]).await.unwrap();
-    let (spent, _) = open(&folder, true, 2);
-    assert!(spent.view().is_older(Kind::Call, "new", 1) && spent.view().is_older(Kind::Call, "next", 1));
-    assert!(!spent.view().is_older(Kind::Call, "7", 0));
+#[test]
+fn eras_are_kept_under_the_seal() {
+    let eras = vec![Era { log: 3, id: 77 }, Era { log: 1, id: u64::MAX }];
+    for eras in [vec![], eras] {
+        let text = sealed_eras(&eras, &seal());
+        assert_eq!(opened_eras(&text, &seal()), eras);
+        assert_eq!(opened_eras(&text, &Seal::new([8; 32])), []);
+        assert_eq!(opened_eras(&text.replace(['3', '-'], "4"), &seal()), []);
+    }
 }
 
 /// Who read a row before the list knew better has read no older row than there was.
 #[tokio::test]
 async fn a_view_knows_what_the_list_knew_when_it_was_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let (spent, _) = open(&folder, false, 0);
-    let before = spent.view();
-    spent.keep(vec![call("a", 5)]).await.unwrap();
-    assert!(!before.is_older(Kind::Call, "a", 4) && spent.view().is_older(Kind::Call, "a", 4));
+    let (spent, _) = open(&folder, None, 0);
+    let (before, row) = (spent.view(), Right { kind: Kind::Call, id: "a", of: None, entry: 4 });
+    kept(&spent, vec![call("a", 5)]).await;
+    assert!(!before.is_older(&row) && spent.view().is_older(&row));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_claims_of_a_call_is_the_first() {
     let folder = tempfile::tempdir().unwrap();
-    let (spent, _) = open(&folder, false, 0);
+    let (spent, _) = open(&folder, None, 0);
     let claims = (0..64).map(|n| {
         let spent = spent.clone();
         async move {
@@ -137,19 +216,39 @@ async fn one_of_many_claims_of_a_call_is_the_first() {
     assert_eq!(first.into_iter().flatten().count(), 1);
 }
 
+/// Nobody need wait for a line for it to be written.
+#[tokio::test]
+async fn what_nobody_waits_for_is_written_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, tasks) = (open(&folder, None, 0).0, Tasks::default());
+    spent.write_on(&tasks);
+    spent.keep(vec![call("a", 1)]);
+    while fs::read_to_string(folder.path().join(FILE)).unwrap().lines().count() < 3 {
+        tokio::task::yield_now().await;
+    }
+    drop(spent);
+    assert!(tasks.ended(Duration::from_secs(10)).await);
+    assert!(is_older(&open(&folder, Some(vec![]), 1).0, Kind::Call, "a", 1));
+}
+
 proptest! {
     #[test]
-    fn a_line_is_read_as_it_was_written(id in "[!-~]{1,60}", entry: i64, until: Option<i64>, kind in 0..6usize) {
+    fn a_line_is_read_as_it_was_written(
+        id in "[!-~]{1,60}", entry: i64, kept in prop::option::of("[a-z0-9]{1,40}"), group: u64, kind in 0..6usize, how in 0..9usize
+    ) {
         let kinds = [Kind::Call, Kind::Agent, Kind::Reviewer, Kind::Session, Kind::Token, Kind::Link];
-        let hows = [How::Claimed, How::Rejected, How::Cancelled, How::Revoked, How::Ended, How::Changed];
-        let line = Line { kind: kinds[kind], id, how: hows[kind], entry, until: until.map(Millis) };
-        let text = line.write(&seal());
-        prop_assert_eq!(Line::read(text.trim_end_matches('\n'), &seal()), Some(line));
+        let hows = [How::Live, How::Claimed, How::Rejected, How::Cancelled, How::Revoked, How::Expired, How::Lapsed,
+            How::Ended, How::AllEnded];
+        let line = Line { kind: kinds[kind], id, how: hows[how], entry, kept };
+        let place = Place { group, number: 3, of: 7 };
+        let text = line.write(place, &seal());
+        prop_assert_eq!(Line::read(text.trim_end_matches('\n'), &seal()), Some((line, place)));
     }
 
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>, text in "\\PC*") {
-        let _ = read(&bytes, &seal());
+        let _ = Content::read(&bytes, &seal());
+        let _ = Content::read(&[Content::default().text(&seal()).into_bytes(), bytes].concat(), &seal());
         prop_assert_eq!(Line::read(&text, &seal()), None);
     }
 }

@@ -6,6 +6,7 @@ mod disk;
 mod people;
 mod planted;
 mod rows;
+mod spent;
 mod upstream;
 
 use sqlx::Connection as _;

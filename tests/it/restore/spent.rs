@@ -8,6 +8,7 @@ use placet::notary::LogAtStart;
 use placet::store::Witness;
 use reqwest::StatusCode;
 use serde_json::json;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::{Client, MIRA, POLICY, agent, ask_and_leave, copy_files, in_state, named, script};
 use crate::support::agent::Agent;
@@ -117,4 +118,44 @@ async fn a_list_that_was_taken_away_is_told_and_nothing_approved_runs() {
     assert_eq!(unknown["result"]["_meta"]["placet/call"]["state"], "outcome_unknown", "{unknown}");
     assert_eq!(upstream.calls("put_user_policy").len(), 0);
     assert_eq!(app.restart().await.app.restored, None);
+}
+
+/// Time goes on from what the database has kept of it: a moment in it that is far away makes every line of the list one
+/// that nothing needs any more, and the next start an older database that fits the list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moment_in_the_database_does_not_empty_the_list() {
+    let upstream = Upstream::start().await;
+    script(&upstream);
+    let app = Setup::http(&upstream.url).policy(POLICY).start().await;
+    app.reviewer(MIRA, &["iam"]).await;
+    let token = app.agent("ci").await;
+    let parked = ask_and_leave(&app, &agent(&app, &token).await, "parked").await;
+    Client::new(&app).await.approve(&parked).await;
+    let (mut setup, folder) = (app.setup.clone(), Arc::clone(&app.folder));
+    assert!(app.app.stop(Duration::from_secs(20)).await);
+    let (data, kept) = (folder.path().join("data"), tempfile::tempdir().unwrap());
+    copy_files(&data, kept.path(), |_| true);
+
+    setup.clock = setup.clock.restarted();
+    let app = setup.clone().start_in(Arc::clone(&folder)).await;
+    agent(&app, &token).await.result("put_user_policy", named("parked")).await;
+    assert_eq!(upstream.calls("put_user_policy").len(), 1);
+    assert!(app.app.stop(Duration::from_secs(20)).await);
+
+    let url = format!("sqlite://{}", data.join("placet.db").display());
+    let mut database = SqliteConnection::connect(&url).await.unwrap();
+    let ten_years = "UPDATE meta SET value = json_set(value, '$.zero', json_extract(value, '$.zero') + 315360000000)
+                     WHERE key = 'clock'";
+    assert_eq!(sqlx::query(ten_years).execute(&mut database).await.unwrap().rows_affected(), 1);
+    database.close().await.unwrap();
+    setup.clock = setup.clock.restarted();
+    let app = setup.clone().start_in(Arc::clone(&folder)).await;
+    assert!(app.app.stop(Duration::from_secs(20)).await);
+
+    copy_files(kept.path(), &data, |name| name.starts_with("placet.db") || name == "audit.checkpoint");
+    setup.clock = setup.clock.restarted();
+    let app = setup.start_in(folder).await;
+    let told = agent(&app, &token).await.result("put_user_policy", named("parked")).await;
+    assert_eq!(upstream.calls("put_user_policy").len(), 1, "{told}");
+    assert!(app.app.restored.is_some(), "nobody was told that the database is an older one");
 }

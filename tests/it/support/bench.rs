@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use placet::approvals::{
-    Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings, Submitted,
+    Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings, Submitted, settle,
 };
 use placet::call::{
     AgentId, AgentName, Answer, CallState, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement,
@@ -95,13 +95,24 @@ impl Bench {
 
     /// Stops the process without a word and starts it again.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_over(|_| {}).await
+    }
+
+    /// As [`Bench::restart`], and something happens to the folder while nothing runs; if the list beside the database
+    /// does not fit it then, that is settled as the service does it.
+    pub(crate) async fn restart_over(self, happens: impl FnOnce(&Path)) -> Self {
         let Self { folder, clock, entropy, tasks, store, approvals, upstream, today, agent, mira, noor, settings } =
             self;
         tasks.begin_stop();
         drop((store, approvals));
         assert!(tasks.ended(Duration::from_secs(10)).await, "a task did not end");
+        happens(folder.path());
         let clock = clock.restarted();
         let (tasks, store, approvals) = open(folder.path(), &clock, &entropy, &upstream, &today, settings).await;
+        if let Some(witness) = store.spent_at_start() {
+            let (log, as_of) = store.log_end().await.unwrap();
+            settle(&store, Some(witness), log, as_of).await.unwrap();
+        }
         approvals.recover().await.unwrap();
         Self { folder, clock, entropy, tasks, store, approvals, upstream, today, agent, mira, noor, settings }
     }

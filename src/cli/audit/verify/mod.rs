@@ -169,7 +169,10 @@ async fn seal(snapshot: &mut Snapshot, folder: &Path, report: &mut Report) -> Re
             Some(id) if id != kept.seal.id().to_string() => {
                 "seal.key in the data folder is another one than the database was sealed with".to_owned()
             }
-            _ => return Ok(Some(kept.seal)),
+            _ => {
+                kept.seal.set_eras(snapshot.eras(&kept.seal).await?);
+                return Ok(Some(kept.seal));
+            }
         },
         Ok(None) => "the data folder has no seal.key".to_owned(),
         Err(error) => format!("seal.key in the data folder cannot be used ({error})"),

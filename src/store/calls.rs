@@ -94,6 +94,12 @@ pub enum NotChanged<R> {
     Invalid(Box<HeldCall>, InvalidTransition),
 }
 
+/// Notes that nobody waits for an open call any more, state by state: each has an index of its own.
+pub(super) const CALLERS_ARE_GONE: [&str; 2] = [
+    "UPDATE calls INDEXED BY calls_deadline SET caller_gone = 1 WHERE state = 'pending' AND told_to_return = 0",
+    "UPDATE calls INDEXED BY calls_usable SET caller_gone = 1 WHERE state = 'approved' AND told_to_return = 0",
+];
+
 impl Store {
     /// Holds a call, or joins the same call that is here already, if the latest one `answers` for a new one at this
     /// moment. `make` builds the submission for this moment, and its proof; it is asked again if the write must be tried
@@ -124,13 +130,7 @@ impl Store {
         by: Option<ReviewerId>,
         decide: impl Fn(&Scene<'_>) -> Result<CallChange, R> + Send + 'static,
     ) -> Result<Result<HeldCall, NotChanged<R>>, StoreError> {
-        let changed = self.writer.job(|reply| Change::new(id, by, decide, reply)).await?;
-        if let Ok(call) = &changed
-            && call.state.is_terminal()
-        {
-            self.ends_kept().await;
-        }
-        Ok(changed)
+        self.writer.job(|reply| Change::new(id, by, decide, reply)).await
     }
 
     /// Stores what was read for the reviewer, once. `entry` goes to the log with the salted hash of it, as `reads`.
@@ -181,9 +181,9 @@ impl Store {
     pub async fn callers_are_gone(&self) -> Result<(), StoreError> {
         self.write("callers_are_gone", |tx| {
             Box::pin(async move {
-                let sql =
-                    "UPDATE calls SET caller_gone = 1 WHERE state IN ('pending', 'approved') AND told_to_return = 0";
-                sqlx::query(sql).execute(tx.connection()).await?;
+                for sql in CALLERS_ARE_GONE {
+                    sqlx::query(sql).execute(tx.connection()).await?;
+                }
                 Ok(())
             })
         })

@@ -66,11 +66,26 @@ macro_rules! page_of {
     };
 }
 
-/// Pages by order (newest first, oldest first) and by whether a state is given: only where it surely is does SQLite
-/// begin with it.
-pub(super) const PAGES: [[&str; 2]; 2] = [
-    [page_of!("($1 IS NULL OR c.state = $1)", "<", "DESC"), page_of!("c.state = $1", "<", "DESC")],
-    [page_of!("($1 IS NULL OR c.state = $1)", ">", "ASC"), page_of!("c.state = $1", ">", "ASC")],
+/// Pending calls have indices of their own, which SQLite takes only where the query says so in the same words.
+macro_rules! pending_page_of {
+    ($beyond:literal, $order:literal) => {
+        page_of!("c.id IN (SELECT id FROM calls INDEXED BY calls_queue WHERE state = 'pending')", $beyond, $order)
+    };
+}
+
+/// Pages by order (newest first, oldest first) and by the state that is given: none, pending, another. Only where it
+/// surely is one does SQLite begin with it.
+pub(super) const PAGES: [[&str; 3]; 2] = [
+    [
+        page_of!("($1 IS NULL OR c.state = $1)", "<", "DESC"),
+        pending_page_of!("<", "DESC"),
+        page_of!("c.state = $1 AND c.state <> 'pending'", "<", "DESC"),
+    ],
+    [
+        page_of!("($1 IS NULL OR c.state = $1)", ">", "ASC"),
+        pending_page_of!(">", "ASC"),
+        page_of!("c.state = $1 AND c.state <> 'pending'", ">", "ASC"),
+    ],
 ];
 
 /// What is due first, pending or approved.
@@ -83,7 +98,8 @@ pub(super) const DUE: &str = "
     ORDER BY due LIMIT 500";
 
 /// What a restart must look at.
-pub(super) const UNFINISHED: &str = select_calls!("WHERE c.state IN ('approved', 'releasing') ORDER BY c.id");
+pub(super) const UNFINISHED: &str =
+    select_calls!("WHERE c.state IN ('approved', 'releasing') AND c.state <> 'pending' ORDER BY c.id");
 
 /// One page of calls.
 #[derive(Clone, Debug)]
@@ -114,7 +130,12 @@ impl Store {
     /// # Errors
     /// The database does not answer, or a row is damaged.
     pub async fn calls(&self, filter: CallFilter) -> Result<CallPage, StoreError> {
-        let text = PAGES[usize::from(filter.oldest_first)][usize::from(filter.state.is_some())];
+        let state = match filter.state.as_deref() {
+            None => 0,
+            Some("pending") => 1,
+            Some(_) => 2,
+        };
+        let text = PAGES[usize::from(filter.oldest_first)][state];
         let trust = self.trust();
         let rows = sqlx::query(text)
             .bind(filter.state)

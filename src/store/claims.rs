@@ -45,14 +45,6 @@ impl Store {
         matches!(self.spent.what_became(Kind::Call, &id.to_string()), Some((How::Claimed, _)))
     }
 
-    /// Returns when every end that was committed is on the disk in the list, or could not be written: it counts in any
-    /// case, and gets there as soon as the disk takes it.
-    pub(super) async fn ends_kept(&self) {
-        if let Err(error) = self.spent.all_synced().await {
-            tracing::error!(%error, "a call's end is not on the disk yet in the list beside the database");
-        }
-    }
-
     /// Pending calls of which the list knows that they were sent or ended: their rows are older than that.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Store, calls_read, findings, retention, row, visible};
+use super::{Store, calls, calls_read, findings, restored, retention, row, visible};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
 
@@ -26,7 +26,12 @@ async fn nothing_that_is_asked_all_the_time_looks_through_all_calls() {
         calls_read::DUE,
         calls_read::UNFINISHED,
         calls_read::PAGES[0][1],
+        calls_read::PAGES[0][2],
         calls_read::PAGES[1][1],
+        calls_read::PAGES[1][2],
+        calls::CALLERS_ARE_GONE[0],
+        calls::CALLERS_ARE_GONE[1],
+        restored::LIVE_CALLS,
         visible::RISKIEST,
         visible::OLDEST,
         visible::COUNT,

@@ -169,10 +169,15 @@ impl Store {
     }
 }
 
+/// Calls that may still run.
+pub(super) const LIVE_CALLS: &str = "
+    SELECT id, entry FROM calls INDEXED BY calls_deadline WHERE state = 'pending' AND entry IS NOT NULL
+    UNION ALL
+    SELECT id, entry FROM calls INDEXED BY calls_usable WHERE state = 'approved' AND entry IS NOT NULL";
+
 /// Every row that gives a right.
 pub(super) async fn live_rows(connection: &mut SqliteConnection) -> Result<Vec<LiveRow>, StoreError> {
-    const CALLS: &str = "SELECT id, entry FROM calls WHERE state IN ('pending', 'approved') AND entry IS NOT NULL";
-    let calls: Vec<(String, i64)> = sqlx::query_as(CALLS).fetch_all(&mut *connection).await?;
+    let calls: Vec<(String, i64)> = sqlx::query_as(LIVE_CALLS).fetch_all(&mut *connection).await?;
     let mut live: Vec<_> =
         calls.into_iter().map(|(id, entry)| LiveRow { kind: Kind::Call, id, of: None, entry }).collect();
     for table in [&AGENTS, &REVIEWERS, &SESSIONS, &API_TOKENS, &LINKS] {

@@ -4,8 +4,8 @@
 //! Every such row bears a seal and names its entry in the log. But an old row bears its old seal, and whoever writes the
 //! database can put it back together with all that the log said since. So the file `spent` in the data folder says it
 //! once more: at every start, which rows give a right, and that no other one of before that entry does; from then on a
-//! line for each thing that ends, synced before the first byte of a call goes out. A row that is older than the list
-//! knows counts for nothing.
+//! line for each thing that ends, synced before the first byte of a call goes out and before the end of a right is
+//! acknowledged. A row that is older than the list knows counts for nothing.
 //!
 //! A line is written after the commit of what it tells, so the list never knows of more than the log: where it does,
 //! the database is an older one. Nothing here goes by time, which whoever writes the database can set.
@@ -40,6 +40,9 @@ pub(super) const KEEP: &str = "INSERT INTO meta (key, value) VALUES ('spent', $1
 
 /// So many lines of calls that ended are kept at a start, the latest: after a restore they say what ran since.
 const KEPT_CALLS: usize = 10_000;
+
+/// Lines that nobody waits for are collected for so long: each sync would hold up those of the database.
+const COLLECTED: Duration = Duration::from_millis(100);
 
 /// After a failed write the next attempt is made so much later, unless somebody asks for it before.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -204,7 +207,8 @@ impl Spent {
         Ok((Self(Arc::new(inner)), found))
     }
 
-    /// Writes down what was handed in, whether or not somebody waits for it, as long as anybody has the list.
+    /// Writes down what was handed in, whether or not somebody waits for it, as long as anybody has the list. A crash may
+    /// take lines that nobody waited for; the next start then finds in the database that those calls ended.
     pub(super) fn write_on(&self, tasks: &Tasks) {
         let (spent, handed_in, stopping) = (Arc::downgrade(&self.0), Arc::clone(&self.0.handed_in), tasks.clone());
         tasks.spawn_vital("spent", async move {
@@ -212,6 +216,10 @@ impl Spent {
                 tokio::select! {
                     () = handed_in.notified() => {}
                     // The writer writes the rest when it ends.
+                    () = stopping.stopped() => return,
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(COLLECTED) => {}
                     () = stopping.stopped() => return,
                 }
                 let Some(spent) = spent.upgrade().map(Self) else { return };

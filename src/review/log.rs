@@ -78,6 +78,7 @@ impl Review {
                 as_of: self.time(restored.found.as_of),
                 unknown: restored.done.unknown,
                 pending: restored.done.pending,
+                ended_again: restored.done.agents + restored.done.reviewers,
             }),
         })
     }

@@ -54,6 +54,8 @@ pub struct RestoredFacts {
     pub unknown: u64,
     /// Calls that still waited for a decision.
     pub pending: u64,
+    /// Agents and accounts that are known to have ended since, and are so again.
+    pub ended_again: u64,
 }
 
 /// The latest checkpoint.

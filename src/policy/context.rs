@@ -3,8 +3,7 @@
 //! A string that is `$args` followed by a path (`.name` into an object, `[0]` into an array) stands for the value at
 //! that path, as JSON; every other string stands for itself.
 
-use std::fmt::Write as _;
-
+use super::path::Path;
 use crate::call::json::{self, Kind, Node};
 
 /// One read, ready to be filled in.
@@ -22,60 +21,6 @@ enum Piece {
     Text(String),
     /// The call's value at this path.
     Argument(Path),
-}
-
-/// Where in the call's arguments a value stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path(Vec<Step>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Member(String),
-    Element(usize),
-}
-
-impl Path {
-    /// Reads what follows `$args`; `None` if it is not a path.
-    fn parse(text: &str) -> Option<Self> {
-        let mut steps = Vec::new();
-        let mut rest = text;
-        while !rest.is_empty() {
-            if let Some(name) = rest.strip_prefix('.') {
-                let end = name.find(['.', '[', ']']).unwrap_or(name.len());
-                if end == 0 {
-                    return None;
-                }
-                steps.push(Step::Member(name[..end].to_owned()));
-                rest = &name[end..];
-            } else {
-                let (index, behind) = rest.strip_prefix('[')?.split_once(']')?;
-                let digits = !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit());
-                steps.push(Step::Element(digits.then(|| index.parse().ok()).flatten()?));
-                rest = behind;
-            }
-        }
-        (!steps.is_empty()).then_some(Self(steps))
-    }
-
-    fn of<'n, 'a>(&self, arguments: Option<&'n Node<'a>>) -> Option<&'n Node<'a>> {
-        self.0.iter().try_fold(arguments?, |node, step| match step {
-            Step::Member(name) => node.get(name),
-            Step::Element(at) => node.as_array()?.get(*at),
-        })
-    }
-
-    /// As in the policy, without `$args.`.
-    fn shown(&self) -> String {
-        let mut shown = String::new();
-        for step in &self.0 {
-            match step {
-                Step::Member(name) if shown.is_empty() => shown.push_str(name),
-                Step::Member(name) => shown.extend([".", name]),
-                Step::Element(at) => write!(shown, "[{at}]").unwrap_or_default(),
-            }
-        }
-        shown
-    }
 }
 
 impl Template {
@@ -125,8 +70,8 @@ fn push(pieces: &mut Vec<Piece>, text: &str) {
 fn read<'n, 'a>(node: &'n Node<'a>, pieces: &mut Vec<Piece>, bad: &mut Vec<(&'n Node<'a>, String)>) {
     match &node.kind {
         Kind::String(text) if text.starts_with("$args") => match Path::parse(&text["$args".len()..]) {
-            Some(path) => pieces.push(Piece::Argument(path)),
-            None => bad.push((node, format!("{} is not a path into the call's arguments", json::quote(text)))),
+            Some(path) if !path.is_many() => pieces.push(Piece::Argument(path)),
+            _ => bad.push((node, format!("{} is not a path into the call's arguments", json::quote(text)))),
         },
         Kind::Array(elements) => {
             push(pieces, "[");

@@ -6,12 +6,15 @@
 //! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
 
 mod combine;
+mod condition;
 mod context;
+mod decimal;
 pub(crate) mod duration;
 mod limits;
 mod methods;
 mod model;
 mod parse;
+mod path;
 mod pattern;
 mod problem;
 mod ruling;

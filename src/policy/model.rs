@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::call::{Digest, GroupName, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen, Risk, UpstreamName};
 
+use super::condition::Condition;
 use super::context::Template;
 use super::limits::LimitUse;
 use super::pattern::{Matcher, Pattern};
@@ -36,6 +37,23 @@ impl Action {
     }
 }
 
+/// One element of `require` or `deny_if`.
+#[derive(Clone, Debug)]
+pub(super) struct Clause {
+    /// Its JSON Pointer: its name in rulings.
+    pub pointer: String,
+    pub condition: Condition,
+    /// What the agent is told where this denies.
+    pub on_deny: Option<String>,
+}
+
+/// What a call's arguments must be, and must not be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clauses {
+    pub require: Vec<Clause>,
+    pub deny_if: Vec<Clause>,
+}
+
 /// One entry of `tools` or `methods`.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -49,12 +67,15 @@ pub(super) struct Entry {
     pub overrides: bool,
     pub risk: Option<Risk>,
     pub approval: Approval,
+    pub clauses: Clauses,
     pub limits: Vec<LimitUse>,
 }
 
 /// The `approval` block as written; what is `None` was left out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Approval {
+    /// Which calls need it; `None`: all of them.
+    pub when: Option<Condition>,
     pub timeout: Option<Duration>,
     pub on_timeout: Option<OnTimeout>,
     pub execute_within: Option<Duration>,
@@ -83,7 +104,9 @@ pub struct Policy {
     pub(super) default: Action,
     pub(super) hide: Matcher,
     pub(super) readers: Matcher,
+    /// What `all_tools` says.
     pub(super) everywhere: Vec<LimitUse>,
+    pub(super) all_tools: Clauses,
     pub(super) tools: Entries,
     pub(super) methods: Entries,
     pub(super) defaults: Defaults,

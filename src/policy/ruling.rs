@@ -6,7 +6,7 @@ use crate::call::{Digest, GroupName, Quorum, Requirement, Risk, UpstreamName};
 use super::combine::combine;
 use super::limits::LimitUse;
 use super::methods;
-use super::model::{Action, Entry, Policy};
+use super::model::{Action, Clause, Clauses, Entry, Policy};
 
 /// A `tools/call`, as far as the policy looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +86,8 @@ enum Decision<'p> {
         rule: String,
     },
     Default(Action),
+    /// What its arguments must be, or must not be.
+    Clause(&'p Clause),
     /// The strictest action and the entries that ask for it, the most specific first; never empty.
     Entries {
         action: Action,
@@ -112,8 +114,11 @@ impl Policy {
     #[must_use]
     pub fn rule(&self, call: &Call<'_>) -> Ruling {
         let hidden = false;
-        match self.decide(call.upstream, call.tool) {
+        match self.decide(call.upstream, call.tool, Seen::Call(call.arguments)) {
             Decision::Hidden { rule } => Ruling::Deny { rule, reason: None, hidden: true },
+            Decision::Clause(clause) => {
+                Ruling::Deny { rule: clause.pointer.clone(), reason: clause.on_deny.clone(), hidden }
+            }
             Decision::Default(Action::Allow) => Ruling::Allow { rule: DEFAULT.to_owned(), risk: None },
             Decision::Default(_) => Ruling::Deny { rule: DEFAULT.to_owned(), reason: None, hidden },
             Decision::Entries { action, first, entries, risk } => {
@@ -139,7 +144,8 @@ impl Policy {
         }
         let matching = self.methods.matcher.find_method(method);
         let matching = matching.iter().map(|found| (&self.methods.list[found.rule], found.permits)).collect();
-        match strictest(matching, if methods::is_safe(method) { Action::Allow } else { self.default }) {
+        let default_action = if methods::is_safe(method) { Action::Allow } else { self.default };
+        match strictest(matching, default_action, Seen::Name) {
             Decision::Entries { action: Action::Allow, first, .. } => {
                 MethodRuling::Allow { rule: first.pointer.clone() }
             }
@@ -147,15 +153,17 @@ impl Policy {
                 MethodRuling::Deny { rule: first.pointer.clone(), reason: first.reason.clone() }
             }
             Decision::Default(Action::Allow) => MethodRuling::Allow { rule: default() },
-            Decision::Default(_) | Decision::Hidden { .. } => MethodRuling::Deny { rule: default(), reason: None },
+            Decision::Default(_) | Decision::Hidden { .. } | Decision::Clause(_) => {
+                MethodRuling::Deny { rule: default(), reason: None }
+            }
         }
     }
 
     /// Whether a tool stays in `tools/list`: not if it is hidden or denied whatever its arguments.
     #[must_use]
     pub fn lists(&self, upstream: &UpstreamName, tool: &str) -> bool {
-        match self.decide(upstream, tool) {
-            Decision::Hidden { .. } => false,
+        match self.decide(upstream, tool, Seen::Name) {
+            Decision::Hidden { .. } | Decision::Clause(_) => false,
             Decision::Default(action) | Decision::Entries { action, .. } => action != Action::Deny,
         }
     }
@@ -197,29 +205,73 @@ impl Policy {
         asked.into_iter().map(Entry::asked).collect()
     }
 
-    fn decide(&self, upstream: &UpstreamName, tool: &str) -> Decision<'_> {
+    fn decide(&self, upstream: &UpstreamName, tool: &str, seen: Seen<'_>) -> Decision<'_> {
         let known = &self.defaults.upstreams;
         if let Some(hidden) = self.hide.find(upstream, tool, known).first() {
             return Decision::Hidden { rule: format!("/hide/{}", hidden.rule) };
         }
         let found = self.tools.matcher.find(upstream, tool, known);
-        strictest(found.iter().map(|f| (&self.tools.list[f.rule], f.permits)).collect(), self.default)
+        let decision =
+            strictest(found.iter().map(|f| (&self.tools.list[f.rule], f.permits)).collect(), self.default, seen);
+        // A call that is denied anyhow is denied for the reason that holds for every call of the tool.
+        match decision {
+            Decision::Default(Action::Deny) | Decision::Entries { action: Action::Deny, .. } => decision,
+            decision => seen.denied_by(&self.all_tools).map_or(decision, Decision::Clause),
+        }
+    }
+}
+
+/// What is known of a call.
+#[derive(Clone, Copy)]
+enum Seen<'a> {
+    /// The tool's name alone: what holds whatever the arguments.
+    Name,
+    /// The call with its arguments, if it has any.
+    Call(Option<&'a Node<'a>>),
+}
+
+impl Seen<'_> {
+    /// The clause that denies the call, if one does; of several the first, what is required before what is denied.
+    fn denied_by<'p>(&self, clauses: &'p Clauses) -> Option<&'p Clause> {
+        let Self::Call(arguments) = self else { return None };
+        let unmet = clauses.require.iter().find(|clause| !clause.condition.holds(*arguments));
+        unmet.or_else(|| clauses.deny_if.iter().find(|clause| clause.condition.takes_hold(*arguments)))
+    }
+
+    /// What the entry does with the call.
+    fn action(&self, entry: &Entry) -> Action {
+        match (self, &entry.approval.when) {
+            (Self::Call(arguments), Some(when))
+                if entry.action == Action::RequireApproval && !when.takes_hold(*arguments) =>
+            {
+                Action::Allow
+            }
+            _ => entry.action,
+        }
     }
 }
 
 /// What these entries make of a call, each with whether its match may permit something.
-fn strictest(mut matching: Vec<(&Entry, bool)>, default: Action) -> Decision<'_> {
+fn strictest<'p>(mut matching: Vec<(&'p Entry, bool)>, default: Action, seen: Seen<'_>) -> Decision<'p> {
     let listed = matching.iter().any(|(_, permits)| *permits);
     if !listed && default == Action::Deny {
         return Decision::Default(default);
     }
-    matching.retain(|(entry, permits)| *permits || entry.action > Action::Allow);
+    let restricts = |entry: &Entry| seen.action(entry) > Action::Allow || seen.denied_by(&entry.clauses).is_some();
+    matching.retain(|(entry, permits)| *permits || restricts(entry));
     if matching.iter().any(|(entry, permits)| *permits && entry.overrides) {
         matching.retain(|(entry, _)| entry.pattern.is_exact());
     }
     let risk = matching.iter().filter_map(|(entry, _)| entry.risk).max();
-    let Some(action) = matching.iter().map(|(entry, _)| entry.action).max() else { return Decision::Default(default) };
-    let entries: Vec<_> = matching.into_iter().map(|(entry, _)| entry).filter(|e| e.action == action).collect();
+    let Some(action) = matching.iter().map(|(entry, _)| seen.action(entry)).max() else {
+        return Decision::Default(default);
+    };
+    if action != Action::Deny
+        && let Some(clause) = matching.iter().find_map(|(entry, _)| seen.denied_by(&entry.clauses))
+    {
+        return Decision::Clause(clause);
+    }
+    let entries: Vec<_> = matching.into_iter().map(|(entry, _)| entry).filter(|e| seen.action(e) == action).collect();
     let Some(first) = entries.first().copied() else { return Decision::Default(default) };
     Decision::Entries { action, first, entries, risk }
 }

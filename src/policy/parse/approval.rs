@@ -9,7 +9,7 @@ use crate::policy::duration;
 use crate::policy::model::{Action, Approval};
 use crate::policy::source::{At, Fields, Reader};
 
-use super::entry::{RISKS, not_evaluated};
+use super::entry::RISKS;
 
 const KEYS: [&str; 15] = [
     "timeout",
@@ -39,9 +39,6 @@ enum Fallback {
 /// Reads the block, and the risk that it declares.
 pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, Option<Risk>) {
     let Some(fields) = reader.object(at, &KEYS) else { return Default::default() };
-    if let Some(at) = fields.get("when") {
-        not_evaluated(reader, &at, "when");
-    }
     if let Some(at) = fields.get("ask_reason")
         && reader.flag(&at) == Some(true)
     {
@@ -50,6 +47,7 @@ pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, O
     }
     let flag = |reader: &mut Reader<'_>, key| fields.get(key).and_then(|at| reader.flag(&at));
     let approval = Approval {
+        when: fields.get("when").and_then(|at| super::condition::when(reader, &at)),
         timeout: span(reader, &fields, "timeout"),
         on_timeout: on_timeout(reader, &fields),
         execute_within: span(reader, &fields, "execute_within"),

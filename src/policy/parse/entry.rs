@@ -1,7 +1,7 @@
 //! One entry of `tools` or `methods`.
 
 use crate::call::Risk;
-use crate::policy::model::{Action, Entry};
+use crate::policy::model::{Action, Clauses, Entry};
 use crate::policy::pattern::Pattern;
 use crate::policy::source::{At, Fields, Reader};
 
@@ -44,7 +44,13 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
     }
     let keys: &[&str] = if kind == Kind::Tool { &TOOL_KEYS } else { &METHOD_KEYS };
     let fields = reader.object(at, keys)?;
-    conditions(reader, &fields);
+    let clauses = match kind {
+        Kind::Tool => super::clauses(reader, &fields),
+        Kind::Method => {
+            no_arguments(reader, &fields);
+            Clauses::default()
+        }
+    };
     let action = action(reader, &fields, kind);
     let approval = fields.get("approval").map(|at| approval::approval(reader, &at));
     let (approval, approval_risk) = approval.unwrap_or_default();
@@ -87,6 +93,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         overrides,
         risk,
         approval,
+        clauses,
         limits,
     })
 }
@@ -102,18 +109,13 @@ fn action(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, kind: Kind) -> Optio
     Some(action)
 }
 
-/// Conditions on arguments: what is empty says nothing and is accepted, anything else must not be passed over.
-pub(super) fn conditions(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) {
+/// Only calls of tools have arguments: a condition on a method is empty or a mistake.
+fn no_arguments(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) {
     for key in ["require", "deny_if"] {
         let Some(at) = fields.get(key) else { continue };
         if !reader.list(&at).is_empty() {
-            not_evaluated(reader, &at, key);
+            let hint = "leave it out, or write \"action\": \"deny\"";
+            reader.error(&at, "only calls of tools have arguments that conditions can look at", hint);
         }
     }
-}
-
-/// Refuses a condition that this version would have to ignore.
-pub(super) fn not_evaluated(reader: &mut Reader<'_>, at: &At<'_, '_>, key: &str) {
-    let hint = "leave it out and let the tool require approval or be denied instead";
-    reader.error(at, format!("this version of Placet does not evaluate \"{key}\" yet"), hint);
 }

@@ -1,6 +1,7 @@
 //! Reads a policy file and reports everything that is wrong with it at once.
 
 mod approval;
+mod condition;
 mod entry;
 mod limit;
 mod review;
@@ -9,7 +10,7 @@ use crate::call::Digest;
 use crate::call::json::{self, JsonErrorKind, Limits};
 
 use super::limits::LimitUse;
-use super::model::{Action, Defaults, Entries, Entry, Policy};
+use super::model::{Action, Clauses, Defaults, Entries, Entry, Policy};
 use super::pattern::{Matcher, Pattern};
 use super::problem::{Problem, Severity};
 use super::source::{At, Fields, Reader};
@@ -86,7 +87,7 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
     };
     let hide = patterns(reader, top.get("hide"));
     let readers = patterns(reader, top.get("readers"));
-    let everywhere = everywhere(reader, top.get("all_tools"));
+    let (everywhere, all_tools) = everywhere(reader, top.get("all_tools"));
     let tools = entries(reader, top.get("tools"), entry::Kind::Tool);
     let methods = entries(reader, top.get("methods"), entry::Kind::Method);
     review::contexts(reader, &tools, &readers);
@@ -96,6 +97,7 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
         hide: matcher(reader, "/hide", hide.iter().map(|listed| &listed.pattern))?,
         readers: matcher(reader, "/readers", readers.iter().map(|listed| &listed.pattern))?,
         everywhere,
+        all_tools,
         tools: prepared(reader, "/tools", tools)?,
         methods: prepared(reader, "/methods", methods)?,
         defaults: defaults.clone(),
@@ -125,11 +127,17 @@ fn patterns(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> Vec<Listed> {
     listed
 }
 
-fn everywhere(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> Vec<LimitUse> {
-    let Some(at) = at else { return Vec::new() };
-    let Some(fields) = reader.object(&at, &["limits", "require", "deny_if"]) else { return Vec::new() };
-    entry::conditions(reader, &fields);
-    limit::limits(reader, &fields)
+fn everywhere(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> (Vec<LimitUse>, Clauses) {
+    let fields = at.and_then(|at| reader.object(&at, &["limits", "require", "deny_if"]));
+    let Some(fields) = fields else { return Default::default() };
+    (limit::limits(reader, &fields), clauses(reader, &fields))
+}
+
+fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Clauses {
+    Clauses {
+        require: condition::clauses(reader, fields, "require"),
+        deny_if: condition::clauses(reader, fields, "deny_if"),
+    }
 }
 
 fn entries(reader: &mut Reader<'_>, at: Option<At<'_, '_>>, kind: entry::Kind) -> Vec<Entry> {

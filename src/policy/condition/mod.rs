@@ -1,0 +1,152 @@
+//! Conditions on a call's arguments. Total: whatever the arguments, an answer comes, and doubt never allows.
+//!
+//! What *requires* holds only if it surely is so. What *restricts* (`deny_if`, `when`) takes hold where it may be so: a
+//! value that cannot be compared counts as a match, and so does a missing one under `neq`, `not_in` and `not`.
+//!
+//! `[*]` means every element where something is required, any element where something restricts; a `not` turns that
+//! round, so that `not` speaks of each element as the condition within it does.
+
+mod operator;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub(super) use operator::{Comparison, Networks, Operator};
+pub(super) use value::Value;
+
+use self::operator::Judged;
+use super::path::Path;
+use crate::call::json::Node;
+
+/// A condition.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// Of one path.
+    Test(Path, Operator),
+    Not(Box<Self>),
+    /// At least one of them; never empty.
+    Any(Vec<Self>),
+    /// Each of them; never empty.
+    All(Vec<Self>),
+}
+
+/// What a condition comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Truth {
+    Yes,
+    No,
+    /// A value is missing, or cannot be compared.
+    Undecided,
+}
+
+/// What `[*]` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Several {
+    Each,
+    Any,
+}
+
+impl Several {
+    fn turned(self) -> Self {
+        match self {
+            Self::Each => Self::Any,
+            Self::Any => Self::Each,
+        }
+    }
+}
+
+impl Condition {
+    /// Whether it surely is so: what is required.
+    pub(super) fn holds(&self, arguments: Option<&Node<'_>>) -> bool {
+        self.truth(arguments, Several::Each) == Truth::Yes
+    }
+
+    /// Whether it is so, or may be: what restricts.
+    pub(super) fn takes_hold(&self, arguments: Option<&Node<'_>>) -> bool {
+        match self {
+            Self::Test(path, operator) => {
+                let mut takes_hold = false;
+                path.each(arguments, &mut |node| {
+                    takes_hold |= match operator.judge(node) {
+                        Judged::Yes | Judged::CannotCompare => true,
+                        Judged::No => false,
+                        Judged::Missing => operator.is_negative(),
+                    };
+                });
+                takes_hold
+            }
+            Self::Not(inner) => inner.truth(arguments, Several::Each) != Truth::Yes,
+            Self::Any(several) => several.iter().any(|condition| condition.takes_hold(arguments)),
+            Self::All(several) => several.iter().all(|condition| condition.takes_hold(arguments)),
+        }
+    }
+
+    fn truth(&self, arguments: Option<&Node<'_>>, several: Several) -> Truth {
+        match self {
+            Self::Test(path, operator) => {
+                let mut found = Found::default();
+                path.each(arguments, &mut |node| found.add(operator.judge(node).into()));
+                if several == Several::Each { found.all() } else { found.any() }
+            }
+            Self::Not(inner) => match inner.truth(arguments, several.turned()) {
+                Truth::Yes => Truth::No,
+                Truth::No => Truth::Yes,
+                Truth::Undecided => Truth::Undecided,
+            },
+            Self::Any(inner) => Found::of(inner, arguments, several).any(),
+            Self::All(inner) => Found::of(inner, arguments, several).all(),
+        }
+    }
+}
+
+/// Which answers there were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    yes: bool,
+    no: bool,
+    undecided: bool,
+}
+
+impl Found {
+    fn of(conditions: &[Condition], arguments: Option<&Node<'_>>, several: Several) -> Self {
+        let mut found = Self::default();
+        conditions.iter().for_each(|condition| found.add(condition.truth(arguments, several)));
+        found
+    }
+
+    fn add(&mut self, truth: Truth) {
+        match truth {
+            Truth::Yes => self.yes = true,
+            Truth::No => self.no = true,
+            Truth::Undecided => self.undecided = true,
+        }
+    }
+
+    fn all(self) -> Truth {
+        match self {
+            Self { no: true, .. } => Truth::No,
+            Self { undecided: true, .. } => Truth::Undecided,
+            Self { yes: true, .. } => Truth::Yes,
+            _ => Truth::Undecided,
+        }
+    }
+
+    fn any(self) -> Truth {
+        match self {
+            Self { yes: true, .. } => Truth::Yes,
+            Self { undecided: true, .. } => Truth::Undecided,
+            Self { no: true, .. } => Truth::No,
+            _ => Truth::Undecided,
+        }
+    }
+}
+
+impl From<Judged> for Truth {
+    fn from(judged: Judged) -> Self {
+        match judged {
+            Judged::Yes => Self::Yes,
+            Judged::No => Self::No,
+            Judged::Missing | Judged::CannotCompare => Self::Undecided,
+        }
+    }
+}

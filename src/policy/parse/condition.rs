@@ -1,0 +1,197 @@
+//! Conditions: `require` and `deny_if` of an entry, `when` of an approval.
+
+use globset::GlobBuilder;
+
+use crate::policy::condition::{Comparison, Condition, Networks, Operator, Value};
+use crate::policy::decimal::Decimal;
+use crate::policy::model::Clause;
+use crate::policy::path::Path;
+use crate::policy::source::{At, Fields, Reader};
+
+/// A compiled regular expression may take this much memory.
+const LARGEST_REGEX: usize = 1 << 20;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Eq,
+    Neq,
+    In,
+    NotIn,
+    Compare(Comparison),
+    Regex,
+    Contains,
+    Exists,
+    Glob,
+    Cidr,
+}
+
+const OPS: [(&str, Op); 13] = [
+    ("eq", Op::Eq),
+    ("neq", Op::Neq),
+    ("in", Op::In),
+    ("not_in", Op::NotIn),
+    ("lt", Op::Compare(Comparison::Less)),
+    ("lte", Op::Compare(Comparison::LessOrEqual)),
+    ("gt", Op::Compare(Comparison::Greater)),
+    ("gte", Op::Compare(Comparison::GreaterOrEqual)),
+    ("regex", Op::Regex),
+    ("contains", Op::Contains),
+    ("exists", Op::Exists),
+    ("glob", Op::Glob),
+    ("cidr", Op::Cidr),
+];
+
+/// A list of conditions, each of them a rule of its own.
+pub(super) fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, key: &str) -> Vec<Clause> {
+    let elements = fields.get(key).map(|at| reader.list(&at)).unwrap_or_default();
+    elements.iter().filter_map(|at| clause(reader, at)).collect()
+}
+
+fn clause(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Clause> {
+    let on_deny = at.get("on_deny").and_then(|at| reader.text(&at));
+    let condition = condition(reader, at, true)?;
+    Some(Clause { pointer: at.pointer.clone(), condition, on_deny })
+}
+
+/// `when`: one condition, or a list of which all must be met.
+pub(super) fn when(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Condition> {
+    condition(reader, at, false)
+}
+
+/// One condition, whatever its form; only the outermost of a clause may say what the agent is told.
+fn condition(reader: &mut Reader<'_>, at: &At<'_, '_>, is_clause: bool) -> Option<Condition> {
+    if at.node.as_array().is_some() {
+        return several(reader, at).map(Condition::All);
+    }
+    let told: &[&str] = if is_clause { &["on_deny"] } else { &[] };
+    let forms = ["not", "any", "all"].into_iter().filter(|form| at.get(form).is_some()).collect::<Vec<_>>();
+    let Some(form) = forms.first() else { return test(reader, at, told) };
+    let fields = reader.object(at, &[&[*form], told].concat())?;
+    let inner = fields.get(form)?;
+    match *form {
+        "not" => condition(reader, &inner, false).map(|inner| Condition::Not(Box::new(inner))),
+        "any" => several(reader, &inner).map(Condition::Any),
+        _ => several(reader, &inner).map(Condition::All),
+    }
+}
+
+fn several(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Vec<Condition>> {
+    let elements = reader.list(at);
+    at.node.as_array()?;
+    if elements.is_empty() {
+        reader.error(at, "this list of conditions is empty", "write a condition, or leave the list out");
+        return None;
+    }
+    elements.iter().map(|at| condition(reader, at, false)).collect::<Vec<_>>().into_iter().collect()
+}
+
+fn test(reader: &mut Reader<'_>, at: &At<'_, '_>, told: &[&str]) -> Option<Condition> {
+    let fields = reader.object(at, &[&["path", "op", "value"], told].concat())?;
+    let path = reader.required(&fields, "path", "name the argument, as \"args.user_name\"");
+    let path = path.and_then(|at| {
+        let hint = "begin with args., as args.user.name, args.list[0] or args.list[*].id";
+        let read = |text: &str| {
+            let path = text.strip_prefix("args").and_then(Path::parse);
+            path.ok_or_else(|| format!("{text:?} is not a path into the call's arguments"))
+        };
+        reader.parsed(&at, hint, read)
+    });
+    let op = reader.required(&fields, "op", "write what is compared, as \"op\": \"eq\"");
+    let op = op.and_then(|at| reader.choice(&at, &OPS));
+    Some(Condition::Test(path?, operator(reader, &fields, op?)?))
+}
+
+fn operator(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, op: Op) -> Option<Operator> {
+    if op == Op::Exists {
+        let wanted = fields.get("value").map_or(Some(true), |at| reader.flag(&at))?;
+        return Some(Operator::Exists(wanted));
+    }
+    let at = reader.required(fields, "value", "write what it is compared with, as \"value\": \"alice\"")?;
+    Some(match op {
+        Op::Eq => Operator::Equal(value(reader, &at)?),
+        Op::Neq => Operator::NotEqual(value(reader, &at)?),
+        Op::In => Operator::In(values(reader, &at)?),
+        Op::NotIn => Operator::NotIn(values(reader, &at)?),
+        Op::Contains => Operator::Contains(value(reader, &at)?),
+        Op::Compare(comparison) => Operator::Compare(comparison, number(reader, &at)?),
+        Op::Regex => Operator::Regex(reader.parsed(&at, "write a regular expression (RE2 syntax)", regex)?),
+        Op::Glob => Operator::Glob(texts(reader, &at, "write a glob, or a list of globs", glob)?),
+        Op::Cidr => {
+            let hint = "write a network such as \"10.0.0.0/8\", or a list of them";
+            let own = |text: &str| {
+                let bad = |text: &str| format!("{text:?} is neither a network nor an address");
+                Networks::parse([text]).map_err(bad)?;
+                Ok(text.to_owned())
+            };
+            let networks = texts(reader, &at, hint, own)?;
+            Operator::Cidr(Networks::parse(networks.iter().map(String::as_str)).ok()?)
+        }
+        Op::Exists => return None,
+    })
+}
+
+fn value(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Value> {
+    let value = Value::of(at.node);
+    if value.is_none() {
+        reader.error(at, "a number here has an exponent beyond what Placet represents", "write it with fewer digits");
+    }
+    value
+}
+
+fn values(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Vec<Value>> {
+    let elements = reader.list(at);
+    at.node.as_array()?;
+    if elements.is_empty() {
+        reader.error(at, "nothing is in an empty list", "write the values, or leave the condition out");
+        return None;
+    }
+    elements.iter().map(|at| value(reader, at)).collect::<Vec<_>>().into_iter().collect()
+}
+
+fn number(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Decimal> {
+    let Some(text) = at.node.as_number() else {
+        reader.error(at, "only numbers are more or less than others", "write a number, without quotes");
+        return None;
+    };
+    let number = Decimal::parse(text);
+    if number.is_none() {
+        reader.error(at, format!("the exponent of {text} is beyond what Placet represents"), "write a smaller one");
+    }
+    number
+}
+
+/// A string or a list of strings, each of which `read` understands.
+fn texts<T>(
+    reader: &mut Reader<'_>,
+    at: &At<'_, '_>,
+    hint: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    if at.node.as_array().is_none() {
+        return reader.parsed(at, hint, &read).map(|one| vec![one]);
+    }
+    let elements = reader.list(at);
+    if elements.is_empty() {
+        reader.error(at, "nothing is in an empty list", hint);
+        return None;
+    }
+    elements.iter().map(|at| reader.parsed(at, hint, &read)).collect::<Vec<_>>().into_iter().collect()
+}
+
+fn regex(text: &str) -> Result<regex::Regex, String> {
+    let built = regex::RegexBuilder::new(text).size_limit(LARGEST_REGEX).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => format!("{text:?} is too large once it is compiled"),
+        // The last line says what is wrong, those before it show where.
+        other => {
+            let words = other.to_string();
+            let why = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            format!("{text:?} is not a regular expression: {why}")
+        }
+    })
+}
+
+fn glob(text: &str) -> Result<globset::GlobMatcher, String> {
+    let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
+}

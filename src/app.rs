@@ -27,6 +27,7 @@ use crate::lifecycle::Tasks;
 use crate::notary::{LogAtStart, Notary};
 use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, Worker};
 use crate::overview::Whole;
+use crate::pins::{Checked, Pins};
 use crate::policy::Defaults;
 use crate::review::{self, Review, Site};
 use crate::store::{HoldLimits, Restoration, Store};
@@ -95,7 +96,8 @@ impl App {
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
         let policy = Arc::new(load_policy(config, &upstreams, &clock)?);
         let forward: Arc<dyn Forward> = Arc::new(upstreams.clone());
-        let rules: Arc<dyn Rules> = Arc::clone(&policy) as _;
+        let pins = Pins::load(store.clone()).await?;
+        let rules: Arc<dyn Rules> = Arc::new(Checked { policy: Arc::clone(&policy), pins: pins.clone() });
         let settings = settings(config);
         let approvals = Approvals::new(store.clone(), entropy.clone(), tasks.clone(), seal, forward, rules, settings);
         let limits = SessionLimits { idle: config.server.session_idle, max: config.server.session_max };
@@ -112,6 +114,7 @@ impl App {
             approvals: approvals.clone(),
             identity: identity.clone(),
             policy: Arc::clone(&policy),
+            pins: pins.clone(),
             store: store.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
@@ -119,6 +122,7 @@ impl App {
         });
         let overview = Arc::new(Whole {
             policy: Arc::clone(&policy),
+            pins: pins.clone(),
             upstreams: upstreams.clone(),
             gateway: gateway.clone(),
             readings: Semaphore::new(READINGS),
@@ -148,11 +152,12 @@ impl App {
         log::start(&notary, &store, &clock, config, mailer.as_ref(), &tasks);
         let keep = config.retention.arguments;
         tasks.spawn_vital("retention", tasks::retention(store.clone(), keep, clock.clone(), tasks.clone()));
+        pins.save_on(&tasks);
         let (learning, stopping) = (upstreams.clone(), tasks.clone());
         tasks.spawn("learn_tools", async move {
             tokio::select! {
                 () = stopping.stopped() => {}
-                () = learning.learn_tools() => {}
+                () = learning.learn_tools(&pins) => {}
             }
         });
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);

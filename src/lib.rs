@@ -24,6 +24,7 @@
 //!   the small trait [`approvals::Forward`], what it needs of today's policy [`approvals::Rules`].
 //! - [`notary`] signs what the log is: the key, the checkpoints, and at the start whether the log still is what was
 //!   signed; [`anchor`] carries that to places outside.
+//! - [`pins`] knows what every tool said of itself when somebody accepted it, and what it says now.
 //! - [`gateway`] (agents) and [`review`] (people) do not import each other; what pages tell of upstreams and policy they
 //!   get from [`overview`] through a trait of their own.
 //! - [`tasks`] are idempotent functions that run on a signal *and* on a period, so that recovery is the normal path.
@@ -58,6 +59,7 @@ pub mod lifecycle;
 pub mod notary;
 pub mod notify;
 pub mod overview;
+pub mod pins;
 pub mod policy;
 pub mod review;
 pub mod seal;

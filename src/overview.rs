@@ -1,24 +1,33 @@
 //! What the pages tell of the rest of the service: banners, and what agents may do.
 
+mod changed;
+
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::call::{ContextResult, GroupName, HeldCall, Millis, OnTimeout, Requirement, ReviewerId, UpstreamName, json};
+use crate::approvals::Ineligible;
+use crate::call::{
+    ContextResult, GroupName, HeldCall, Millis, OnTimeout, Requirement, ReviewerId, ToolName, UpstreamName, json,
+};
 use crate::gateway::upstream::{KnownTool, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::in_force::{InForce, Loaded};
+use crate::pins::Pins;
 use crate::policy::{Call, LimitUse, Policy, Ruling, Scope};
 use crate::review::view::policy::{self as page, Broken, Status, Tool};
+use crate::review::view::tool::path as tool_path;
 use crate::review::view::{Banner, Text, Time};
-use crate::review::{Overview, ToolsOverview};
-use crate::store::{BoxFuture, Store};
+use crate::review::{Overview, ToolNews, ToolOverview, ToolsOverview};
+use crate::store::{Acceptance, BoxFuture, NotAccepted, Store, StoreError};
 
 /// Tells it from the policy in force and the upstreams as they are.
 #[derive(Debug)]
 pub struct Whole {
     /// The policy in force.
     pub policy: Arc<InForce>,
+    /// What the tools say of themselves.
+    pub pins: Pins,
     /// The servers behind.
     pub upstreams: Upstreams,
     /// Who asks them.
@@ -54,6 +63,9 @@ impl Overview for Whole {
                     Err(error) => tracing::error!(%error, "the state of the mails could not be read"),
                 }
             }
+            banners.extend(changed::banners(&self.pins, &self.policy.loaded().policy, |upstream| {
+                self.reached.iter().any(|(name, _)| name == upstream)
+            }));
             banners
         })
     }
@@ -63,6 +75,22 @@ impl Overview for Whole {
             let _reading = self.readings.try_acquire().ok()?;
             Some(gateway::read_again(&self.gateway, call, by).await)
         })
+    }
+
+    fn tool<'a>(
+        &'a self,
+        upstream: &'a UpstreamName,
+        tool: &'a ToolName,
+    ) -> BoxFuture<'a, Result<Option<ToolOverview>, StoreError>> {
+        Box::pin(changed::tool(&self.pins, self.policy.loaded(), upstream, tool))
+    }
+
+    fn accept(&self, acceptance: Acceptance) -> BoxFuture<'_, Result<Result<(), NotAccepted<Ineligible>>, StoreError>> {
+        Box::pin(changed::accept(&self.pins, self.policy.loaded(), acceptance))
+    }
+
+    fn tool_news(&self, call: &HeldCall) -> Option<ToolNews> {
+        changed::news(&self.pins, &self.policy.loaded().policy, call)
     }
 
     fn tools(&self, now: Millis) -> BoxFuture<'_, ToolsOverview> {
@@ -88,7 +116,7 @@ impl Overview for Whole {
 impl Whole {
     fn upstream(&self, loaded: &Loaded, name: &UpstreamName, reached: &str) -> page::Upstream {
         let known = self.upstreams.get(name).map(|upstream| upstream.tools()).unwrap_or_default();
-        let tools: Vec<_> = known.iter().map(|tool| described(&loaded.policy, name, tool)).collect();
+        let tools: Vec<_> = known.iter().map(|tool| described(&loaded.policy, &self.pins, name, tool)).collect();
         page::Upstream {
             name: Text::new(name.as_str()),
             reached: Text::new(reached),
@@ -98,7 +126,7 @@ impl Whole {
     }
 }
 
-fn described(policy: &Policy, upstream: &UpstreamName, tool: &KnownTool) -> Tool {
+fn described(policy: &Policy, pins: &Pins, upstream: &UpstreamName, tool: &KnownTool) -> Tool {
     let call = Call { upstream, tool: &tool.name, arguments: None };
     let (ruling, words, rule) = match policy.rule(&call) {
         Ruling::Allow { rule, .. } => (page::Ruling::Allow, "Runs at once.".to_owned(), rule),
@@ -118,6 +146,8 @@ fn described(policy: &Policy, upstream: &UpstreamName, tool: &KnownTool) -> Tool
         limits: policy.limits(&call).iter().map(limit).collect(),
         rule: Text::new(&rule),
         description: description(&tool.json).map(|text| Text::new(&text)),
+        page: tool_path(upstream.as_str(), &tool.name),
+        changed: changed::effect_now(pins, policy, upstream, &tool.name),
     }
 }
 

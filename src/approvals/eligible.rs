@@ -1,6 +1,7 @@
-//! Who may decide a call. Asked when a person votes and again when the call is released.
+//! Who may decide a call, asked when a person votes and again when the call is released; and who may accept what a
+//! tool says.
 
-use crate::call::{CallState, HeldCall, OnTimeout};
+use crate::call::{CallState, GroupName, HeldCall, OnTimeout};
 use crate::store::Person;
 
 /// Why a person may not decide a call.
@@ -32,15 +33,7 @@ pub enum Ineligible {
 /// Why not.
 pub fn may_decide(call: &HeldCall, person: &Person, solo: bool) -> Result<(), Ineligible> {
     let requirement = &call.submission.requirement;
-    if !person.genuine {
-        return Err(Ineligible::Changed);
-    }
-    if person.disabled {
-        return Err(Ineligible::Disabled);
-    }
-    if !person.reviews {
-        return Err(Ineligible::NotAReviewer);
-    }
+    may_review(person)?;
     let escalated = matches!(call.state, CallState::Pending { escalated: true, .. });
     let asked_later = match &requirement.on_timeout {
         OnTimeout::Escalate(groups) if escalated || !call.state.is_pending() => groups.as_slice(),
@@ -54,4 +47,24 @@ pub fn may_decide(call: &HeldCall, person: &Person, solo: bool) -> Result<(), In
         return Err(Ineligible::Owner);
     }
     Ok(())
+}
+
+/// Whether `person` may accept what a tool says whose calls these groups review; none: every reviewer.
+///
+/// # Errors
+/// Why not.
+pub fn may_accept(groups: &[GroupName], person: &Person) -> Result<(), Ineligible> {
+    may_review(person)?;
+    let of_group = groups.is_empty() || groups.iter().any(|group| person.groups.contains(group));
+    if of_group { Ok(()) } else { Err(Ineligible::OtherGroup) }
+}
+
+fn may_review(person: &Person) -> Result<(), Ineligible> {
+    if !person.genuine {
+        return Err(Ineligible::Changed);
+    }
+    if person.disabled {
+        return Err(Ineligible::Disabled);
+    }
+    if person.reviews { Ok(()) } else { Err(Ineligible::NotAReviewer) }
 }

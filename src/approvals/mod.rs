@@ -27,7 +27,7 @@ use tokio::sync::{Notify, broadcast, watch};
 pub use attach::Attached;
 pub use cancel::NotCancelled;
 pub use decide::{Channel, DecideError, Decision};
-pub use eligible::{Ineligible, may_decide};
+pub use eligible::{Ineligible, may_accept, may_decide};
 pub use events::CallChanged;
 pub use find::{Find, FindError};
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};

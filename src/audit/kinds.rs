@@ -58,6 +58,9 @@ pub const KINDS: &[&str] = &[
     "store.restored",
     "token.made",
     "token.revoked",
+    "tool.accepted",
+    "tool.changed",
+    "tools.pinned",
 ];
 
 /// Whether some kind is this, or, with a dot at its end, begins so.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::json::{self, Document, JsonError, Kind, Limits, Node, quote_into};
+use super::json::{self, Document, JsonError, Kind, Limits, Node};
 
 /// The JSON object `arguments` of a call, byte for byte as it was received.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,15 +58,10 @@ impl Arguments {
         json::read_strict(self.exact.as_bytes(), &limits).expect("arguments were read before")
     }
 
-    /// A form that is equal for two texts exactly when they say the same, number texts
-    /// included. It serves only to recognise the same call when it comes again: keys sorted
-    /// by code points, no whitespace, every string escaped in one way. Never forwarded.
-    ///
-    /// Not RFC 8785, which takes 9007199254740993 for 9007199254740992.
+    /// A form that is equal for two texts exactly when they say the same, see [`json::canonical`]. It serves only to
+    /// recognise the same call when it comes again.
     pub fn canonical(&self) -> String {
-        let mut out = String::with_capacity(self.exact.len());
-        write_canonical(&mut out, self.document().root());
-        out
+        json::canonical(self.document().root())
     }
 }
 
@@ -74,42 +69,6 @@ impl Arguments {
 impl fmt::Debug for Arguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Arguments({} bytes)", self.exact.len())
-    }
-}
-
-/// Recursion is bounded by the reader's depth.
-fn write_canonical(out: &mut String, node: &Node<'_>) {
-    match &node.kind {
-        Kind::Null => out.push_str("null"),
-        Kind::Bool(true) => out.push_str("true"),
-        Kind::Bool(false) => out.push_str("false"),
-        Kind::Number(text) => out.push_str(text),
-        Kind::String(text) => quote_into(out, text),
-        Kind::Array(elements) => {
-            out.push('[');
-            for (at, element) in elements.iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                write_canonical(out, element);
-            }
-            out.push(']');
-        }
-        Kind::Object(members) => {
-            // UTF-8 sorts bytewise in the order of code points.
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-            out.push('{');
-            for (at, member) in sorted.into_iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                quote_into(out, &member.key);
-                out.push(':');
-                write_canonical(out, &member.value);
-            }
-            out.push('}');
-        }
     }
 }
 

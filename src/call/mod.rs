@@ -11,13 +11,14 @@ pub mod salted;
 pub mod secrets;
 mod state;
 mod time;
+pub mod tool;
 mod verdict;
 
 pub use digest::{BadDigest, Digest, DigestParts};
 pub use finding::{Finding, StoredFinding};
 pub use held::{Answer, Caller, ContextResult, Disposition, Era, HeldCall, StoredVote, Submission};
 pub use ids::{AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, ToolName, UpstreamName};
-pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk};
+pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk, ToolChanged};
 pub use state::{Approver, CallState, Event, InvalidTransition, Outcome};
 pub use time::{BadMoment, Millis};
 pub use verdict::{Quorum, Verdict, Vote};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GroupName, Quorum};
+use super::{Digest, GroupName, Quorum};
 
 /// How grave a tool's calls are, as the policy declares it; ordered, the gravest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +83,15 @@ pub struct ContextRead {
     pub arguments: Result<String, String>,
 }
 
+/// A call's tool had changed what it says, and nobody had accepted that when the call was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolChanged {
+    /// What the tool said then; `None` where that was not known.
+    pub to: Option<Digest>,
+    /// The call was held for no other reason.
+    pub only: bool,
+}
+
 /// Everything that the policy says about deciding one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
@@ -111,6 +120,9 @@ pub struct Requirement {
     pub message: Option<String>,
     /// What the reviewer is shown of the state of things.
     pub context: Vec<ContextRead>,
+    /// The tool had changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_changed: Option<ToolChanged>,
 }
 
 impl Requirement {
@@ -130,6 +142,7 @@ impl Requirement {
             input_after_approval: InputAfterApproval::Review,
             message: None,
             context: Vec::new(),
+            tool_changed: None,
         }
     }
 

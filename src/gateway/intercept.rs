@@ -16,7 +16,7 @@ use super::list::{self, View};
 use super::relay::{self, Edit};
 use super::reply::To;
 use super::respond::Reply;
-use super::{meta, reads, stateless, wait};
+use super::{changed, meta, reads, stateless, wait};
 use crate::approvals::{How, NewCall};
 use crate::call::arguments::Arguments;
 use crate::call::json::{Limits, Node, read_strict};
@@ -88,11 +88,12 @@ fn filter_list(context: &Arc<Context>, id: &Id, loaded: Arc<Loaded>) -> Edit {
             && let Some(result) = doc.root().get("result")
         {
             context.upstream.note_tools(doc.slice(result.span));
+            context.gateway.parts().pins.listed(context.upstream.name(), list::said(&doc, result));
         }
         let (policy, name) = (&loaded.policy, context.upstream.name());
         let view = View {
-            lists: &|tool| policy.lists(name, tool),
-            offers_wait: policy.may_hold(name),
+            lists: &|tool| policy.lists(name, tool) && !changed::keeps_out(&context, policy, tool),
+            offers_wait: changed::may_hold(&context, policy),
             marks_private: context.is_stateless(),
         };
         match list::edit(&answer, &view) {
@@ -142,6 +143,39 @@ impl<'m> Call<'m> {
         }
         Ok(Self { id, tool, params, arguments, to })
     }
+
+    /// The call as it is handed over to people.
+    fn as_held(
+        &self,
+        context: &Context,
+        message: &Message<'_>,
+        policy: &Policy,
+        rule: String,
+        requirement: Requirement,
+    ) -> Result<NewCall, Reply> {
+        let start = self.params.span.start;
+        let arguments = self.arguments.map(|node| Arguments::from_node(message.doc, node)).transpose();
+        let Ok(arguments) = arguments else {
+            let error = RpcError::answer(INVALID_PARAMS, "The arguments must be an object.");
+            return Err(Reply::error(&self.id.text, &error));
+        };
+        Ok(NewCall {
+            agent: context.caller(),
+            upstream: context.upstream.name().clone(),
+            upstream_config: context.upstream.config_hash(),
+            tool_schema: context.upstream.tool(self.tool.as_str()).map(|tool| tool.digest),
+            tool: self.tool.clone(),
+            params: message.doc.slice(self.params.span).to_owned(),
+            arguments_at: self.arguments.map(|node| (node.span.start - start, node.span.end - start)),
+            canonical_arguments: arguments.map_or("{}".to_owned(), |arguments| arguments.canonical()),
+            headers: stateless::call_parameters(&context.headers),
+            policy: policy.version(),
+            rule,
+            requirement,
+            era: context.era(),
+            client: context.client(),
+        })
+    }
 }
 
 /// Rules a tool call and does what the ruling says.
@@ -152,11 +186,11 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
     };
     let loaded = context.gateway.policy();
     let (policy, upstream) = (&loaded.policy, context.upstream.name());
-    if call.tool.as_str() == list::WAIT && policy.may_hold(upstream) {
+    if call.tool.as_str() == list::WAIT && changed::may_hold(context, policy) {
         return wait::wait(context, Asked::new(context, message, id), call.to, call.arguments).await;
     }
     let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments };
-    match policy.rule(&asked) {
+    match changed::rule(context, policy, &call.tool, policy.rule(&asked)) {
         Ruling::Deny { rule, hidden: true, .. } => {
             telemetry::ruled(Ruled::Denied);
             log_denied(context, &rule, None, Some(&call.tool)).await;
@@ -167,10 +201,15 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
             log_denied(context, &rule, None, Some(&call.tool)).await;
             Reply::message(call.to.denied(reason.as_deref()))
         }
-        Ruling::Allow { rule, risk } => match reserve(context, policy, &asked) {
-            Err(limit) => limited(context, &call.to, &call.tool, limit).await,
-            Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
-        },
+        Ruling::Allow { rule, risk } => {
+            if let Some(reply) = rejoined(context, message, &call, policy, &rule).await {
+                return reply;
+            }
+            match reserve(context, policy, &asked) {
+                Err(limit) => limited(context, &call.to, &call.tool, limit).await,
+                Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
+            }
+        }
         Ruling::RequireApproval { rule, requirement } => {
             let reserved = reserve(context, policy, &asked);
             held(context, message, call, policy, rule, *requirement, reserved).await
@@ -221,6 +260,28 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
     relay::request(context, message, call.id, Some(edit), gate, Some(unsent)).await
 }
 
+/// While the tool had changed its calls were held. Whoever comes back for one of them gets what became of it, and it
+/// does not run a second time, although the policy would let it run by now.
+async fn rejoined(
+    context: &Arc<Context>,
+    message: &Message<'_>,
+    call: &Call<'_>,
+    policy: &Policy,
+    rule: &str,
+) -> Option<Reply> {
+    if !context.gateway.parts().pins.was_accepted(context.upstream.name(), &call.tool) {
+        return None;
+    }
+    let new = call.as_held(context, message, policy, rule.to_owned(), policy.plain_requirement()).ok()?;
+    match context.gateway.approvals().rejoin(new).await {
+        Ok(submitted) => {
+            let (asked, to) = (Asked::new(context, message, call.id), call.to.clone());
+            Some(hold::hold(context, asked, to, submitted?).await)
+        }
+        Err(error) => Some(Reply::message(call.to.not_submitted(&error.into()))),
+    }
+}
+
 /// Hands a call over to people, or joins the same call that they have already.
 async fn held(
     context: &Arc<Context>,
@@ -231,26 +292,9 @@ async fn held(
     requirement: Requirement,
     reserved: Result<Reservation, Exceeded>,
 ) -> Reply {
-    let start = call.params.span.start;
-    let arguments = call.arguments.map(|node| Arguments::from_node(message.doc, node)).transpose();
-    let Ok(arguments) = arguments else {
-        return Reply::error(&call.id.text, &RpcError::answer(INVALID_PARAMS, "The arguments must be an object."));
-    };
-    let new = NewCall {
-        agent: context.caller(),
-        upstream: context.upstream.name().clone(),
-        upstream_config: context.upstream.config_hash(),
-        tool_schema: context.upstream.tool(call.tool.as_str()).map(|tool| tool.digest),
-        tool: call.tool,
-        params: message.doc.slice(call.params.span).to_owned(),
-        arguments_at: call.arguments.map(|node| (node.span.start - start, node.span.end - start)),
-        canonical_arguments: arguments.map_or("{}".to_owned(), |arguments| arguments.canonical()),
-        headers: stateless::call_parameters(&context.headers),
-        policy: policy.version(),
-        rule,
-        requirement,
-        era: context.era(),
-        client: context.client(),
+    let new = match call.as_held(context, message, policy, rule, requirement) {
+        Ok(new) => new,
+        Err(refused) => return refused,
     };
     let (context, to, asked) = (Arc::clone(context), call.to, Asked::new(context, message, call.id));
     let (done, reply) = oneshot::channel();

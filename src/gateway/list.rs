@@ -2,7 +2,9 @@
 //! byte stays.
 
 use super::envelope::lookalike;
+use crate::call::ToolName;
 use crate::call::json::{self, Document, JsonError, Kind, Limits, Node, Span};
+use crate::call::tool::Said;
 
 /// The tool that Placet itself offers where one of an upstream's tools can need approval.
 pub const WAIT: &str = "placet_wait";
@@ -59,6 +61,18 @@ pub fn edit(answer: &[u8], view: &View<'_>) -> Result<Option<String>, ListError>
     }
 }
 
+/// What a `tools/list` result says of each tool that it names for certain.
+pub fn said(doc: &Document<'_>, result: &Node<'_>) -> Vec<(ToolName, Said)> {
+    let tools = result.get("tools").and_then(Node::as_array).unwrap_or_default().iter();
+    tools.filter_map(|tool| Some((ToolName::new(name_of(tool)?).ok()?, Said::read(doc, tool)))).collect()
+}
+
+/// A tool's name, where no reader could take another one for it.
+fn name_of<'n>(tool: &'n Node<'_>) -> Option<&'n str> {
+    let keys = tool.as_object()?.iter().map(|member| &*member.key);
+    tool.get("name").and_then(Node::as_str).filter(|_| lookalike(keys, &["name"]).is_none())
+}
+
 fn edit_result(doc: &Document<'_>, result: &Node<'_>, view: &View<'_>) -> Result<Option<String>, ListError> {
     let Some(members) = result.as_object() else {
         return Err(ListError::Shape("its result is not an object"));
@@ -70,11 +84,8 @@ fn edit_result(doc: &Document<'_>, result: &Node<'_>, view: &View<'_>) -> Result
         return Err(ListError::Shape("its result has no list of tools"));
     };
     // A tool without one certain name cannot be ruled, so it is not shown.
-    let stays = |tool: &Node<'_>| {
-        let named_once = tool.as_object().is_some_and(|m| lookalike(m.iter().map(|m| &*m.key), &["name"]).is_none());
-        let name = tool.get("name").and_then(Node::as_str);
-        named_once && name.is_some_and(|name| (view.lists)(name) && !(view.offers_wait && name == WAIT))
-    };
+    let stays =
+        |tool: &Node<'_>| name_of(tool).is_some_and(|name| (view.lists)(name) && !(view.offers_wait && name == WAIT));
     let cuts = json::element_cuts(tools, |_, tool| !stays(tool));
     let mut edits: Vec<(Span, String)> = cuts.into_iter().map(|span| (span, String::new())).collect();
     // Once, at the end of the last page.

@@ -5,6 +5,7 @@
 //! while its call waits for people; `relay` passes everything else through.
 
 mod batch;
+mod changed;
 mod checks;
 mod context;
 mod endpoint;
@@ -38,6 +39,7 @@ use crate::clock::{Clock, Entropy};
 use crate::identity::Identity;
 use crate::in_force::{InForce, Loaded};
 use crate::lifecycle::Tasks;
+use crate::pins::Pins;
 use crate::store::Store;
 use sessions::Sessions;
 use upstream::Upstreams;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub identity: Identity,
     /// The policy in force.
     pub policy: Arc<InForce>,
+    /// What the tools say of themselves.
+    pub pins: Pins,
     /// The log.
     pub store: Store,
     /// The time.

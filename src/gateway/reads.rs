@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::Gateway;
+use super::changed;
 use super::context::Context;
 use super::upstream::{Link, Upstream};
 use crate::audit::Entry;
@@ -97,6 +98,9 @@ impl Reading<'_> {
             return Err("the policy no longer names this tool as a reader".to_owned());
         }
         let name = ToolName::new(tool).map_err(|error| error.to_string())?;
+        if changed::is_held_back(self.gateway, &self.gateway.policy().policy, self.upstream, &name) {
+            return Err("the tool has changed what it says of itself, and nobody has accepted that".to_owned());
+        }
         let entry = self.entry.clone().tool(&name);
         self.gateway.parts().store.append(entry).await.map_err(|error| format!("it could not be logged: {error}"))?;
         let link = match &self.over {

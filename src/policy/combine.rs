@@ -38,6 +38,7 @@ pub(super) fn combine(policy: &Policy, entries: &[&Entry], risk: Option<Risk>, c
         },
         message: entries.iter().find_map(message),
         context: context(policy, entries, call),
+        tool_changed: None,
     }
 }
 

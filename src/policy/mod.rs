@@ -19,9 +19,10 @@ mod pattern;
 mod problem;
 mod ruling;
 pub(crate) mod source;
+mod tool;
 
 pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
-pub use model::{Defaults, Policy};
+pub use model::{AskReason, Defaults, Policy, ToolChanges};
 pub use parse::{Parsed, parse};
 pub(crate) use problem::closest;
 pub use problem::{Problem, Severity};

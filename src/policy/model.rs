@@ -37,6 +37,27 @@ impl Action {
     }
 }
 
+/// What becomes of calls of a tool that has changed what it says, until somebody accepts that; ordered, the strictest
+/// last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToolChanges {
+    /// Nothing: the change is logged.
+    Allow,
+    /// They are held for approval.
+    Hold,
+    /// They are denied.
+    Deny,
+}
+
+/// Whether an agent is asked why it makes a call; ordered, the strictest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AskReason {
+    /// It may say so.
+    Asked,
+    /// Without a reason the call is not held.
+    Required,
+}
+
 /// One element of `require` or `deny_if`.
 #[derive(Clone, Debug)]
 pub(super) struct Clause {
@@ -69,6 +90,7 @@ pub(super) struct Entry {
     pub approval: Approval,
     pub clauses: Clauses,
     pub limits: Vec<LimitUse>,
+    pub tool_changes: Option<ToolChanges>,
 }
 
 /// The `approval` block as written; what is `None` was left out.
@@ -87,6 +109,7 @@ pub(super) struct Approval {
     pub input_after_approval: Option<InputAfterApproval>,
     pub message: Option<String>,
     pub context: Vec<Template>,
+    pub ask_reason: Option<AskReason>,
 }
 
 /// Entries, the more specific first (exact names, then longer patterns, then by the alphabet), and what finds them.
@@ -109,5 +132,6 @@ pub struct Policy {
     pub(super) all_tools: Clauses,
     pub(super) tools: Entries,
     pub(super) methods: Entries,
+    pub(super) tool_changes: ToolChanges,
     pub(super) defaults: Defaults,
 }

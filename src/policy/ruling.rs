@@ -81,7 +81,7 @@ pub struct Asked {
 const DEFAULT: &str = "/default";
 
 /// What decides about a tool whatever its arguments.
-enum Decision<'p> {
+pub(super) enum Decision<'p> {
     Hidden {
         rule: String,
     },
@@ -205,7 +205,7 @@ impl Policy {
         asked.into_iter().map(Entry::asked).collect()
     }
 
-    fn decide(&self, upstream: &UpstreamName, tool: &str, seen: Seen<'_>) -> Decision<'_> {
+    pub(super) fn decide(&self, upstream: &UpstreamName, tool: &str, seen: Seen<'_>) -> Decision<'_> {
         let known = &self.defaults.upstreams;
         if let Some(hidden) = self.hide.find(upstream, tool, known).first() {
             return Decision::Hidden { rule: format!("/hide/{}", hidden.rule) };
@@ -223,7 +223,7 @@ impl Policy {
 
 /// What is known of a call.
 #[derive(Clone, Copy)]
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     /// The tool's name alone: what holds whatever the arguments.
     Name,
     /// The call with its arguments, if it has any.

@@ -193,6 +193,7 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "approvable": pending && held.genuine && read.blocked.is_none(),
         "blocked_by": (!held.genuine).then(|| CHANGED.to_owned()).or(read.blocked).filter(|_| pending),
         "restored_as_of": held.as_of.map(iso),
+        "tool_changed": submission.requirement.tool_changed.is_some(),
         "outcome": outcome(held, kept, reveal),
     });
     if !held.genuine {

@@ -15,6 +15,7 @@ use super::session::Visitor;
 use super::timeline::names;
 use super::view::call::{Barred, Call, CallPage, Claim, Decision, Erased, Exact, Masked, OnTimeout, Standing, Trick};
 use super::view::error::Problem;
+use super::view::tool::path as tool_path;
 use super::view::unknown::Unknown;
 use super::view::{Nav, Text, Verdict};
 use crate::approvals::Ineligible;
@@ -135,6 +136,8 @@ impl Review {
             tool: Text::new(submission.tool.as_str()),
             created: self.time(submission.created_at),
             as_of: held.as_of.filter(|_| held.state.is_pending()).map(|at| self.time(at)),
+            tool_news: self.0.overview.tool_news(held),
+            tool_page: tool_path(submission.upstream.as_str(), submission.tool.as_str()),
             rule: Some(Text::new(&format!("{} (policy {})", submission.rule, submission.policy.short()))),
             claims: claims(held, read.claims_confirmation),
             arguments: read.tree,
@@ -279,7 +282,8 @@ fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
     client.into_iter().chain(confirmed).collect()
 }
 
-fn trick(trick: &trickery::Trick) -> Trick {
+/// Something that hides or misleads, as pages show it.
+pub fn trick(trick: &trickery::Trick) -> Trick {
     let what = match trick.kind {
         TrickKind::Bidi => "Text direction is changed",
         TrickKind::ZeroWidth => "Invisible characters",

@@ -32,6 +32,7 @@ mod rights;
 mod session;
 mod site;
 mod timeline;
+mod tool;
 mod unknown;
 pub mod view;
 
@@ -42,7 +43,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-pub use overview::{NoOverview, Overview, ToolsOverview};
+pub use overview::{Effect, NoOverview, Overview, ToolNews, ToolOverview, ToolsOverview};
 pub use site::{BadSite, Site};
 
 use crate::approvals::Approvals;
@@ -109,6 +110,8 @@ pub fn router(review: Review) -> Router {
         .route("/audit/checkpoint", get(log::checkpoint))
         .route("/audit/key", get(log::key))
         .route("/policy", get(policy::page))
+        .route("/tools/{upstream}/{tool}", get(tool::page))
+        .route("/tools/{upstream}/{tool}/acceptance", get(tool::back).post(tool::accept))
         .route("/account", get(account::page))
         .route("/account/password", get(account::password_page).post(account::password))
         .route("/account/sessions/revoke", post(account::end_other_sessions))

@@ -3,8 +3,10 @@
 
 use super::view::Banner;
 use super::view::policy::{Broken, Ruling, Upstream};
-use crate::call::{ContextResult, HeldCall, Millis, ReviewerId};
-use crate::store::BoxFuture;
+use crate::approvals::Ineligible;
+use crate::call::tool::Pin;
+use crate::call::{ContextResult, GroupName, HeldCall, Millis, ReviewerId, ToolName, UpstreamName};
+use crate::store::{Acceptance, BoxFuture, NotAccepted, StoreError};
 
 /// The rest of the service, as the pages show it.
 pub trait Overview: Send + Sync {
@@ -17,6 +19,54 @@ pub trait Overview: Send + Sync {
     /// Makes the reads that the policy names for this call once more, now, for this reviewer, and writes down that it
     /// does. Bounded in number and time; `None` where as many are under way as may be at once.
     fn read_again<'a>(&'a self, call: &'a HeldCall, by: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>>;
+
+    /// What one tool says of itself, and what was accepted; `None`: no upstream here has listed such a tool.
+    fn tool<'a>(
+        &'a self,
+        upstream: &'a UpstreamName,
+        tool: &'a ToolName,
+    ) -> BoxFuture<'a, Result<Option<ToolOverview>, StoreError>>;
+
+    /// Takes down that a person accepts what a tool says.
+    fn accept(&self, acceptance: Acceptance) -> BoxFuture<'_, Result<Result<(), NotAccepted<Ineligible>>, StoreError>>;
+
+    /// What the tool of this call has to do with its being held, or keeps it from running.
+    fn tool_news(&self, call: &HeldCall) -> Option<ToolNews>;
+}
+
+/// One tool.
+#[derive(Clone, Debug)]
+pub struct ToolOverview {
+    /// What it says, and what was accepted.
+    pub pin: Pin,
+    /// It changed, and its last listing said again what was accepted before.
+    pub is_back: bool,
+    /// What becomes of its calls while a change waits.
+    pub effect: Effect,
+    /// Who may accept that; none: every reviewer.
+    pub groups: Vec<GroupName>,
+}
+
+/// What becomes of calls of a tool that has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// They are held.
+    Held,
+    /// They are refused.
+    Refused,
+}
+
+/// What a call's page tells of its tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolNews {
+    /// It had changed when the call was held, and that alone is why; whether it still waits for somebody.
+    HeldForIt(bool),
+    /// It had changed when the call was held, which would have been held anyway; whether it still waits.
+    ChangedThen(bool),
+    /// It changed since: the call does not run before somebody accepts that.
+    ChangedSince,
 }
 
 /// The policy and the tools of every upstream.
@@ -58,5 +108,21 @@ impl Overview for NoOverview {
 
     fn read_again<'a>(&'a self, _: &'a HeldCall, _: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>> {
         Box::pin(std::future::ready(Some(Vec::new())))
+    }
+
+    fn tool<'a>(
+        &'a self,
+        _: &'a UpstreamName,
+        _: &'a ToolName,
+    ) -> BoxFuture<'a, Result<Option<ToolOverview>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn accept(&self, _: Acceptance) -> BoxFuture<'_, Result<Result<(), NotAccepted<Ineligible>>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Err(NotAccepted::NotChanged))))
+    }
+
+    fn tool_news(&self, _: &HeldCall) -> Option<ToolNews> {
+        None
     }
 }

@@ -1,7 +1,7 @@
 //! What a person may see and do, asked of the same rule that judges a decision.
 
-use crate::approvals::{Ineligible, may_decide};
-use crate::call::HeldCall;
+use crate::approvals::{Ineligible, may_accept, may_decide};
+use crate::call::{GroupName, HeldCall};
 use crate::identity::Reviewer;
 use crate::store::{Person, Sight};
 
@@ -24,6 +24,14 @@ pub fn may_see(reviewer: &Reviewer, call: &HeldCall) -> bool {
 /// The reason.
 pub fn decides(reviewer: &Reviewer, call: &HeldCall, solo: bool) -> Result<(), Ineligible> {
     may_decide(call, &person(reviewer), solo)
+}
+
+/// Why this person may not accept what a tool says whose calls these groups review.
+///
+/// # Errors
+/// The reason.
+pub fn accepts(reviewer: &Reviewer, groups: &[GroupName]) -> Result<(), Ineligible> {
+    may_accept(groups, &person(reviewer))
 }
 
 /// Whether too few people could approve this call: nobody would ever see it through.

@@ -50,6 +50,8 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
     let person = entry.reviewer.as_ref().map(|id| names.get(id).cloned().unwrap_or_else(|| format!("reviewer {id}")));
     let agent = || entry.agent.clone();
     let why = detail("why");
+    let name = |name: &Option<String>| name.clone().unwrap_or_default();
+    let (tool, upstream) = (name(&entry.tool), name(&entry.upstream));
     let told = |kind, who: Option<String>, what: &str, quote| Told { kind, who, what: what.to_owned(), quote };
     match entry.kind.as_str() {
         "call.held" => told(EventKind::Plain, agent(), "asked; the call is held for its reviewers", None),
@@ -147,6 +149,21 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "link.made" => told(EventKind::Plain, person, "got a sign-in link", None),
         "token.made" => told(EventKind::Plain, person, "got an API token", None),
         "token.revoked" => told(EventKind::Plain, person, "ended an API token", None),
+        "tools.pinned" => {
+            let what = format!("{} tools of {upstream} were seen for the first time", body["detail"]["count"]);
+            told(EventKind::Plain, None, &what, None)
+        }
+        "tool.changed" if body["detail"]["restored"] == true => {
+            let what =
+                format!("What was accepted of {tool} of {upstream} is not known since the database was put back");
+            told(EventKind::Alarm, None, &what, None)
+        }
+        "tool.changed" => {
+            told(EventKind::Alarm, None, &format!("{tool} of {upstream} changed what it says of itself"), None)
+        }
+        "tool.accepted" => {
+            told(EventKind::Approve, person, &format!("accepted what {tool} of {upstream} says"), detail("reason"))
+        }
         "policy.loaded" => told(EventKind::Plain, None, "The policy was loaded", detail("policy")),
         other => told(EventKind::Plain, person.or_else(agent), other, why),
     }

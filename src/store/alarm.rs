@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Store, StoreError};
 use crate::audit::Entry;
-use crate::call::{AgentId, AgentName, CallId, Millis, ReviewerId};
+use crate::call::{AgentId, AgentName, CallId, Millis, ReviewerId, ToolName, UpstreamName};
 
 /// The same thing is told again after so long.
 const AGAIN: Duration = Duration::from_secs(3600);
@@ -31,6 +31,8 @@ pub enum Changed {
     Call(CallId),
     /// An upstream's answer to a call.
     Answer(CallId),
+    /// What a tool was pinned to.
+    Tool(UpstreamName, ToolName),
 }
 
 /// When what was told last.
@@ -58,6 +60,7 @@ impl Changed {
             Self::Link(_) => "link",
             Self::Call(_) => "call",
             Self::Answer(_) => "answer",
+            Self::Tool(..) => "tool",
         }
     }
 
@@ -69,6 +72,7 @@ impl Changed {
             Self::Session(id, of) => entry.reviewer(*of).with("session", id.as_str()),
             Self::Token(id, of) => entry.reviewer(*of).with("token", id.as_str()),
             Self::Call(id) | Self::Answer(id) => entry.call(*id),
+            Self::Tool(upstream, tool) => entry.upstream(upstream).tool(tool),
         }
     }
 }

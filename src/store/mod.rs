@@ -22,6 +22,7 @@ mod log;
 mod open;
 mod outbox;
 mod people;
+mod pins;
 #[cfg(test)]
 mod plans;
 mod receipt;
@@ -60,6 +61,7 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
+pub use pins::{Acceptance, NotAccepted};
 pub use receipt::Receipted;
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use schema::SchemaFound;

@@ -194,6 +194,7 @@ fn migrations() -> Vec<Migration> {
         (10, "findings", include_str!("../../migrations/0010_findings.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
         (12, "holds", include_str!("../../migrations/0012_holds.sql")),
+        (15, "tool_pins", include_str!("../../migrations/0015_tool_pins.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -6,8 +6,9 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::backup::{CopyMark, consume_mark};
 use super::identity::{Ended, disable_again, end_everything, revoke_again};
+use super::pins::unpin_older;
 use super::row::{self, select_calls};
-use super::sealed::{AGENTS, API_TOKENS, LINKS, LiveRow, REVIEWERS, SESSIONS};
+use super::sealed::{AGENTS, API_TOKENS, LINKS, LiveRow, PINS, REVIEWERS, SESSIONS};
 use super::spent::{self, How, Kind, Line};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
@@ -101,6 +102,7 @@ impl Store {
                 let Ended { sessions, links, tokens } = end_everything(tx).await?;
                 let agents = revoke_again(tx).await?;
                 let reviewers = disable_again(tx).await?;
+                unpin_older(tx).await?;
                 let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, ..calls };
                 consume_mark(tx.connection()).await?;
                 let restoration = Restoration { found, at: tx.now(), done };
@@ -180,7 +182,7 @@ pub(super) async fn live_rows(connection: &mut SqliteConnection) -> Result<Vec<L
     let calls: Vec<(String, i64)> = sqlx::query_as(LIVE_CALLS).fetch_all(&mut *connection).await?;
     let mut live: Vec<_> =
         calls.into_iter().map(|(id, entry)| LiveRow { kind: Kind::Call, id, of: None, entry }).collect();
-    for table in [&AGENTS, &REVIEWERS, &SESSIONS, &API_TOKENS, &LINKS] {
+    for table in [&AGENTS, &REVIEWERS, &SESSIONS, &API_TOKENS, &LINKS, &PINS] {
         live.extend(table.live(&mut *connection).await?);
     }
     Ok(live)

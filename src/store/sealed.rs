@@ -191,6 +191,33 @@ pub(super) const LINKS: Sealed = Sealed {
     ),
 };
 
+/// What a tool says by everybody's leave is a right of the tool's: its calls run as the policy says.
+pub(super) const PINS: Sealed = Sealed {
+    table: "tool_pins",
+    kind: Kind::Tool,
+    ended: "pending_at",
+    of: None,
+    key: "id",
+    columns: &[
+        ("id", Text),
+        ("upstream", Text),
+        ("tool", Text),
+        ("seen_at", Number),
+        ("digest", Text),
+        ("json", Text),
+        ("accepted_at", Number),
+        ("accepted_by", Text),
+        ("reason", Text),
+        ("pending_digest", Text),
+        ("pending_json", Text),
+        ("pending_at", Number),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.upstream = t.upstream
+             AND e.kind IN ('tools.pinned', 'tool.changed', 'tool.accepted')",
+    overtaken: "SELECT 1 FROM entries e WHERE e.kind IN ('tool.changed', 'tool.accepted') AND e.upstream = t.upstream
+                AND e.tool = t.tool AND e.seq > t.entry",
+};
+
 impl Sealed {
     /// `SELECT` of whole rows with what their seals are judged by; what follows `which` chooses them.
     pub(super) fn select(&self, which: &str) -> sqlx::AssertSqlSafe<String> {

@@ -27,13 +27,26 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "seal", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
+    ("pins", &["approvals", "call", "in_force", "lifecycle", "policy", "store"]),
     ("anchor", &["call", "notify"]),
     ("notary", &["audit", "call", "clock", "durable", "store", "telemetry"]),
     // The edges. `gateway` asks the policy in force and logs what needs nobody's approval; `review` reads what its
     // pages list and logs what is revealed.
     (
         "gateway",
-        &["approvals", "audit", "call", "clock", "identity", "in_force", "lifecycle", "policy", "store", "telemetry"],
+        &[
+            "approvals",
+            "audit",
+            "call",
+            "clock",
+            "identity",
+            "in_force",
+            "lifecycle",
+            "pins",
+            "policy",
+            "store",
+            "telemetry",
+        ],
     ),
     ("review", &["approvals", "audit", "call", "clock", "explain", "identity", "lifecycle", "store", "telemetry"]),
     ("control", &["call", "clock", "identity", "lifecycle", "notary", "store"]),
@@ -45,7 +58,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     // What puts it all together; `overview` answers the pages out of the gateway's knowledge, so that neither side
     // knows the other.
-    ("overview", &["call", "gateway", "in_force", "policy", "review", "store"]),
+    ("overview", &["approvals", "call", "gateway", "in_force", "pins", "policy", "review", "store"]),
     ("app", &["*"]),
     ("cli", &["*"]),
     ("demo", &["*"]),

@@ -15,6 +15,7 @@ mod house;
 mod log;
 mod notify;
 mod people;
+mod pins;
 mod races;
 mod read_back;
 mod real;

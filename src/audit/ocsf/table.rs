@@ -250,6 +250,10 @@ pub(super) static TABLE: &[Kind] = &[
     base("store.restored", "Restore", "The database was put back from a copy").severity(HIGH),
     thing("token.made", CREATE, "API token", By::Unsaid, "An API token was made"),
     thing("token.revoked", DELETE, "API token", By::Unsaid, "An API token was revoked"),
+    thing("tool.accepted", UPDATE, "Tool", By::Reviewer, "A person accepted what a tool says of itself now"),
+    thing("tool.changed", UPDATE, "Tool", By::Placet, "A tool says something else of itself than what was accepted")
+        .severity(MEDIUM),
+    thing("tools.pinned", CREATE, "Tool", By::Placet, "Tools were seen for the first time"),
 ];
 
 /// The kind of this name.

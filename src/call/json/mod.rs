@@ -4,6 +4,7 @@
 //! a message again. It reads the text into a tree of spans, and changes a message, where it
 //! must (a hidden tool leaves `tools/list`), by [`splice`] on the original text.
 
+mod canonical;
 mod document;
 mod duplicates;
 mod edit;
@@ -18,6 +19,7 @@ pub(crate) mod properties;
 #[cfg(test)]
 mod tests;
 
+pub use canonical::canonical;
 pub use document::{Document, Kind, Member, Node, Span, push_pointer};
 pub use duplicates::duplicates;
 pub use edit::{compact_lines, cut_elements, cut_member, element_cuts, member_cuts, splice};

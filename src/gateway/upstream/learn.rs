@@ -1,12 +1,15 @@
 //! Placet's own look at the tools of each upstream, once after the start: the tools page can show them, held calls can
-//! name the schema that they were made for, and an upstream that does not start is noticed before an agent needs it.
+//! name the schema that they were made for, what changed while nobody looked is known before an agent calls it, and an
+//! upstream that does not start is noticed before an agent needs it.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::super::list;
 use super::{Upstream, Upstreams};
 use crate::call::{AgentId, Answer, json};
+use crate::pins::Pins;
 
 /// How long one page of a list may take; the first one includes the start of a process.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,10 +19,10 @@ const MOST_PAGES: usize = 50;
 
 impl Upstreams {
     /// Lists the tools of every upstream, one after the other. What fails is logged; agents find it out for themselves.
-    pub async fn learn_tools(&self) {
+    pub async fn learn_tools(&self, pins: &Pins) {
         for name in self.names() {
             let Some(upstream) = self.get(&name) else { continue };
-            match learn(&upstream).await {
+            match learn(&upstream, pins).await {
                 Ok(tools) => tracing::info!(upstream = %name, tools, "the upstream answers"),
                 Err(why) => tracing::warn!(upstream = %name, why, "the upstream's tools could not be listed"),
             }
@@ -28,15 +31,15 @@ impl Upstreams {
 }
 
 /// Lists one upstream's tools on a session of Placet's own, which nobody's calls share.
-async fn learn(upstream: &Upstream) -> Result<usize, String> {
+async fn learn(upstream: &Upstream, pins: &Pins) -> Result<usize, String> {
     let link = upstream.own(AgentId(Uuid::nil())).await.map_err(|error| error.to_string())?;
     let mut params = "{}".to_owned();
     for _ in 0..MOST_PAGES {
         let answer = link.request("tools/list", &params, &[], PATIENCE).await.map_err(|error| error.to_string())?;
         let Answer::Result(page) = answer else { return Err("it answered with an error".to_owned()) };
         upstream.note_tools(&page);
-        let limits = json::Limits { max_bytes: usize::MAX, ..json::Limits::default() };
-        let document = json::read_strict(page.as_bytes(), &limits).map_err(|error| error.to_string())?;
+        let document = json::read_strict(page.as_bytes(), &list::LIMITS).map_err(|error| error.to_string())?;
+        pins.listed(upstream.name(), list::said(&document, document.root()));
         match document.root().get("nextCursor").and_then(json::Node::as_str) {
             Some(cursor) => params = format!(r#"{{"cursor":{}}}"#, json::quote(cursor)),
             None => return Ok(upstream.tools().len()),

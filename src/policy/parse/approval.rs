@@ -75,6 +75,7 @@ pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, O
         }),
         message: fields.get("message").and_then(|at| reader.text(&at)),
         context: context(reader, &fields),
+        ask_reason: None,
     };
     (approval, fields.get("risk").and_then(|at| reader.choice(&at, &RISKS)))
 }

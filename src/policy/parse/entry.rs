@@ -1,7 +1,7 @@
 //! One entry of `tools` or `methods`.
 
 use crate::call::Risk;
-use crate::policy::model::{Action, Clauses, Entry};
+use crate::policy::model::{Action, Clauses, Entry, ToolChanges};
 use crate::policy::pattern::Pattern;
 use crate::policy::source::{At, Fields, Reader};
 
@@ -14,8 +14,8 @@ pub(super) enum Kind {
     Method,
 }
 
-const TOOL_KEYS: [&str; 9] =
-    ["action", "reason", "override", "approval", "risk", "limits", "rate_limit", "require", "deny_if"];
+const TOOL_KEYS: [&str; 10] =
+    ["action", "reason", "override", "approval", "risk", "limits", "rate_limit", "require", "deny_if", "tool_changes"];
 
 /// Of a method nothing is held and nothing has a risk.
 const METHOD_KEYS: [&str; 7] = ["action", "reason", "override", "limits", "rate_limit", "require", "deny_if"];
@@ -95,7 +95,14 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         approval,
         clauses,
         limits,
+        tool_changes: tool_changes(reader, &fields),
     })
+}
+
+/// What becomes of calls of a tool that has changed.
+pub(super) fn tool_changes(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Option<ToolChanges> {
+    let choices = [("hold", ToolChanges::Hold), ("deny", ToolChanges::Deny), ("allow", ToolChanges::Allow)];
+    fields.get("tool_changes").and_then(|at| reader.choice(&at, &choices))
 }
 
 /// What an entry does; being listed is being allowed.

@@ -10,7 +10,7 @@ use crate::call::Digest;
 use crate::call::json::{self, JsonErrorKind, Limits};
 
 use super::limits::LimitUse;
-use super::model::{Action, Clauses, Defaults, Entries, Entry, Policy};
+use super::model::{Action, Clauses, Defaults, Entries, Entry, Policy, ToolChanges};
 use super::pattern::{Matcher, Pattern};
 use super::problem::{Problem, Severity};
 use super::source::{At, Fields, Reader};
@@ -18,8 +18,18 @@ use super::source::{At, Fields, Reader};
 /// A policy file is written by people: this is far above what they write, and far below what hurts.
 const READABLE: Limits = Limits { max_bytes: 8 << 20, max_depth: 64 };
 
-const KEYS: [&str; 9] =
-    ["version", "default", "hide", "readers", "all_tools", "tools", "methods", "description", "$schema"];
+const KEYS: [&str; 10] = [
+    "version",
+    "default",
+    "hide",
+    "readers",
+    "all_tools",
+    "tools",
+    "methods",
+    "tool_changes",
+    "description",
+    "$schema",
+];
 
 /// An element of `hide` or `readers`.
 #[derive(Clone, Debug)]
@@ -90,6 +100,7 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
     let (everywhere, all_tools) = everywhere(reader, top.get("all_tools"));
     let tools = entries(reader, top.get("tools"), entry::Kind::Tool);
     let methods = entries(reader, top.get("methods"), entry::Kind::Method);
+    let tool_changes = entry::tool_changes(reader, &top);
     review::contexts(reader, &tools, &readers);
     let policy = Policy {
         version: Digest::of(text.as_bytes()),
@@ -100,6 +111,8 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
         all_tools,
         tools: prepared(reader, "/tools", tools)?,
         methods: prepared(reader, "/methods", methods)?,
+        // Who says nothing of it has not thought of it.
+        tool_changes: tool_changes.unwrap_or(ToolChanges::Hold),
         defaults: defaults.clone(),
     };
     review::overrides(reader, &policy);

@@ -6,6 +6,7 @@ mod precedence;
 mod properties;
 mod requirement;
 mod seed;
+mod tool;
 
 use std::time::Duration;
 

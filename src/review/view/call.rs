@@ -7,6 +7,7 @@ use super::queue::Queue;
 use super::tree::{Row, Tree};
 use super::unknown::Unknown;
 use super::{Chrome, Severity, State, Text, Time, Verdict};
+use crate::review::ToolNews;
 
 /// The page of one call, with the queue beside it on wide screens.
 #[derive(Debug, Clone, Template)]
@@ -48,6 +49,10 @@ pub struct Call {
     /// It waits for a decision and comes from a copy of the database of this moment: it may have been decided, and have
     /// run, since.
     pub as_of: Option<Time>,
+    /// What its tool's change has to do with it.
+    pub tool_news: Option<ToolNews>,
+    /// Where all that its tool says is.
+    pub tool_page: String,
     /// Which policy rule held it, as a JSON Pointer, and the policy's version.
     pub rule: Option<Text>,
     /// What the agent says of itself and of its reasons.

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod queue;
 pub mod text;
 pub mod time;
+pub mod tool;
 pub mod tree;
 pub mod unknown;
 
@@ -116,6 +117,15 @@ pub enum Banner {
         /// How far, in words.
         ahead: String,
     },
+    /// Tools say something else of themselves than what was accepted.
+    ToolsChanged {
+        /// Some of them; never empty.
+        tools: Vec<ChangedTool>,
+        /// How many more there are.
+        further: usize,
+        /// Their calls are refused meanwhile, not held.
+        refused: bool,
+    },
     /// Plain http on loopback: allowed for trying out.
     PlainHttp,
     /// Mails do not go out; they are kept and tried again.
@@ -125,6 +135,17 @@ pub enum Banner {
         /// How many wait.
         waiting: u64,
     },
+}
+
+/// A tool that has changed, as a banner names it.
+#[derive(Debug, Clone)]
+pub struct ChangedTool {
+    /// Its name.
+    pub tool: Text,
+    /// Its upstream's name.
+    pub upstream: Text,
+    /// Where the difference is.
+    pub page: String,
 }
 
 /// How bad a call would be, in colour, shape and word.

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{Chrome, Text, Time};
+use crate::review::Effect;
 
 /// The tools of every upstream with what the policy says of each.
 #[derive(Debug, Clone, Template)]
@@ -125,4 +126,8 @@ pub struct Tool {
     pub rule: Text,
     /// The upstream's own description, its claim.
     pub description: Option<Text>,
+    /// Where all that it says is.
+    pub page: String,
+    /// What becomes of its calls because it has changed; `None` where it says what was accepted.
+    pub changed: Option<Effect>,
 }

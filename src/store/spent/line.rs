@@ -17,6 +17,7 @@ pub(in crate::store) enum Kind {
     Session,
     Token,
     Link,
+    Tool,
 }
 
 /// What became of it.
@@ -63,13 +64,14 @@ pub(super) struct Place {
     pub of: usize,
 }
 
-const KINDS: [(Kind, &str); 6] = [
+const KINDS: [(Kind, &str); 7] = [
     (Kind::Call, "call"),
     (Kind::Agent, "agent"),
     (Kind::Reviewer, "reviewer"),
     (Kind::Session, "session"),
     (Kind::Token, "token"),
     (Kind::Link, "link"),
+    (Kind::Tool, "tool"),
 ];
 
 const HOWS: [(How, &str); 9] = [

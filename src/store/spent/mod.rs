@@ -15,7 +15,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -329,7 +329,14 @@ impl Spent {
         self.all_synced().await?;
         {
             let mut memory = self.0.memory_mut();
-            let (calls, accounts): (Vec<_>, Vec<_>) = std::mem::take(&mut memory.lines)
+            let mut known = std::mem::take(&mut memory.lines);
+            // A tool is never seen for the first time twice: one whose row is gone is remembered.
+            let tools: HashSet<_> = live.iter().filter(|line| line.kind == Kind::Tool).map(|line| &line.id).collect();
+            for ((_, _), gone) in known.iter_mut().filter(|((kind, id), _)| *kind == Kind::Tool && !tools.contains(id))
+            {
+                gone.how = How::Ended;
+            }
+            let (calls, accounts): (Vec<_>, Vec<_>) = known
                 .into_iter()
                 .filter(|(_, known)| known.how != How::Live)
                 .partition(|((kind, _), _)| *kind == Kind::Call);
@@ -337,7 +344,9 @@ impl Spent {
             ended.sort_by_key(|(_, known)| std::cmp::Reverse(known.entry));
             ended.truncate(KEPT_CALLS);
             // Another state of the database may still be put back that has them live.
-            ended.extend(accounts.into_iter().filter(|((kind, _), _)| matches!(kind, Kind::Agent | Kind::Reviewer)));
+            ended.extend(
+                accounts.into_iter().filter(|((kind, _), _)| matches!(kind, Kind::Agent | Kind::Reviewer | Kind::Tool)),
+            );
             // In a log that was put back the numbers beyond are given again.
             ended.iter_mut().for_each(|(_, known)| known.entry = known.entry.min(horizon));
             memory.lines.extend(ended);

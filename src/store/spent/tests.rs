@@ -99,6 +99,22 @@ async fn written_anew_it_names_what_gives_a_right_and_no_other_does() {
 }
 
 #[tokio::test]
+async fn a_tool_whose_row_is_gone_is_remembered_and_gives_no_right_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    kept(&spent, vec![line(Kind::Tool, "a", How::Live, 3), line(Kind::Tool, "b", How::Live, 3)]).await;
+    spent.renew(vec![line(Kind::Tool, "a", How::Live, 3)], 9).await.unwrap();
+    for spent in [spent.clone(), open(&folder, Some(vec![]), 9).0] {
+        assert_eq!(spent.what_became(Kind::Tool, "a"), Some((How::Live, 3)));
+        assert_eq!(spent.what_became(Kind::Tool, "b"), Some((How::Ended, 3)));
+        assert!(is_older(&spent, Kind::Tool, "b", 100) && !is_older(&spent, Kind::Tool, "a", 3));
+    }
+    // Once somebody accepts what it says, it does.
+    kept(&spent, vec![line(Kind::Tool, "b", How::Live, 11)]).await;
+    assert!(!is_older(&spent, Kind::Tool, "b", 11) && is_older(&spent, Kind::Tool, "b", 10));
+}
+
+#[tokio::test]
 async fn of_many_calls_that_ended_the_latest_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (spent, _) = open(&folder, None, 0);

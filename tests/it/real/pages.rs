@@ -116,5 +116,13 @@ async fn calls(app: &TestApp, upstream: &Upstream) -> Vec<String> {
     pages.push(format!("prepared=/calls/{pending}?prepare=reject"));
     // Still held when the pages are looked at.
     drop(stream);
+
+    // A tool that changed what it says, and one that did not.
+    let mut changed = crate::support::upstream::tools();
+    changed[0]["description"] = format!("Lists users.\u{202e} <b>{}", "and-more-".repeat(60)).into();
+    upstream.lists(changed.to_string());
+    let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#;
+    crate::support::agent::answer(agent.post(list).await).await;
+    pages.extend(["changed=/tools/iam/list_users", "unchanged=/tools/iam/echo"].map(str::to_owned));
     pages
 }

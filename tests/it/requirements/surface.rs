@@ -85,6 +85,7 @@ async fn every_route_keeps_its_promises_under_every_method() {
             .path
             .replace("/calls/{id}", &format!("/calls/{}", call.submission.id))
             .replace("{id}", "x")
+            .replace("{upstream}/{tool}", "iam/echo")
             .replace("{token}", "plt_link_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
             .replace("{file}", &asset);
         for method in &all {

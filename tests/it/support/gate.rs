@@ -13,6 +13,7 @@ use placet::gateway::{Gateway, Hosts, Parts, router};
 use placet::identity::{AddReviewer, Identity, Roles, SessionLimits};
 use placet::in_force::InForce;
 use placet::lifecycle::Tasks;
+use placet::pins::{Checked, Pins};
 use placet::policy::Defaults;
 use placet::store::{CallFilter, Store};
 use sqlx::Connection as _;
@@ -101,7 +102,9 @@ impl Gate {
         let policy = Arc::new(InForce::load(&file, defaults, hashes, clock.now()).unwrap());
         let seal = Seal::load_or_create(&folder.path().join("data"), &entropy).unwrap();
         let forward = Arc::new(upstreams.clone());
-        let rules: Arc<dyn Rules> = Arc::clone(&policy) as _;
+        let pins = Pins::load(store.clone()).await.unwrap();
+        pins.save_on(&tasks);
+        let rules: Arc<dyn Rules> = Arc::new(Checked { policy: Arc::clone(&policy), pins: pins.clone() });
         let approvals =
             Approvals::new(store.clone(), entropy.clone(), tasks.clone(), seal, forward, rules, Settings::default());
         let identity = Identity::new(store.clone(), clock.clone(), entropy.clone(), SessionLimits::default());
@@ -122,6 +125,7 @@ impl Gate {
             approvals: approvals.clone(),
             identity: identity.clone(),
             policy,
+            pins,
             store: store.clone(),
             clock: clock.clone(),
             entropy,

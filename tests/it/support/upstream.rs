@@ -85,6 +85,13 @@ impl Upstream {
         });
     }
 
+    /// Lists exactly these tools from now on.
+    pub(crate) fn lists(&self, tools: String) {
+        self.on("tools/list", move |message| {
+            json_answer(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":{tools}}}}}"#, message["id"]))
+        });
+    }
+
     /// Waits until `count` calls of this tool have arrived.
     pub(crate) async fn until_called(&self, tool: &str, count: usize) {
         for _ in 0..1000 {

@@ -1,0 +1,151 @@
+//! The pins outlive the process, and whoever writes rows by hand accepts nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use super::{Stage, echo, saying};
+use crate::support::app::TestApp;
+use crate::support::pages::Browser;
+use crate::support::triggers;
+
+impl Stage {
+    fn database(&self) -> PathBuf {
+        self.app.folder.path().join("data/placet.db")
+    }
+
+    /// Stops, has this done to the database, and starts again.
+    async fn meanwhile(self, statements: &[&str]) -> Self {
+        let Self { upstream, app, agent } = self;
+        let TestApp { mut setup, folder, app, .. } = app;
+        setup.clock = setup.clock.restarted();
+        assert!(app.stop(Duration::from_secs(20)).await);
+        let file = folder.path().join("data/placet.db");
+        let mut database = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap();
+        let run = |sql: &str| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+        run(triggers::AWAY).execute(&mut database).await.unwrap();
+        for statement in statements {
+            let done = run(statement).execute(&mut database).await.unwrap();
+            assert!(done.rows_affected() > 0, "{statement}");
+        }
+        run(triggers::back()).execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        let app = setup.start_in(folder).await;
+        let agent = crate::support::agent::Agent::new(app.mcp(), &agent.token);
+        Self { upstream, app, agent }.session().await
+    }
+
+    /// A call of `echo` is held because the tool counts as changed.
+    async fn is_held(&self, text: &str) {
+        drop(self.agent.call("echo", json!({"text": text})).await);
+        let held = self.app.pending().await;
+        assert!(held.submission.requirement.tool_changed.is_some_and(|changed| changed.only));
+        assert!(self.upstream.calls("echo").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_accepted_holds_after_a_restart_before_the_tools_are_listed_again() {
+    let stage = Stage::new().await;
+    stage.says("echo", "version 2").await;
+    stage.pending("echo").await;
+    // From now on the server does not say what its tools are.
+    stage.upstream.on_result("tools/list", "null");
+    let stage = stage.restart().await;
+    stage.is_held("after the restart").await;
+    assert!(Browser::new(&stage.app.url).get("/login").await.status().is_success());
+    assert_eq!(stage.logged("tool.changed").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_changed_while_nobody_looked_is_noticed_at_the_start() {
+    let stage = Stage::new().await;
+    stage.upstream.lists(saying("echo", "version 2"));
+    let stage = stage.restart().await;
+    stage.until_logged("tool.changed", 1).await;
+    stage.is_held("after the restart").await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_written_by_hand_accepts_nothing_and_raises_an_alarm() {
+    let stage = Stage::new().await;
+    stage.says("echo", "version 2").await;
+    stage.pending("echo").await;
+    let stage = stage
+        .meanwhile(&["UPDATE tool_pins SET digest = pending_digest, json = pending_json, pending_digest = NULL,
+                          pending_json = NULL, pending_at = NULL WHERE tool = 'echo'"])
+        .await;
+    stage.is_held("forged").await;
+    let alarm = &stage.until_logged("alarm.row_changed", 1).await[0];
+    assert_eq!((&alarm["detail"]["what"], &alarm["tool"]), (&json!("tool"), &json!("echo")));
+    // What it says now can be accepted by a person, and by nothing else.
+    stage.list().await;
+    stage.accept("echo").await;
+    assert!(stage.agent.result("echo", echo()).await["result"]["isError"].is_null());
+    let stage = stage.restart().await;
+    assert!(stage.agent.result("echo", json!({"text": "later"})).await["result"]["isError"].is_null());
+}
+
+#[tokio::test]
+async fn a_pin_of_another_tool_or_of_other_words_is_no_pin() {
+    for forgery in [
+        "UPDATE tool_pins SET json = replace(json, 'stub', 'stud') WHERE tool = 'echo'",
+        "UPDATE tool_pins SET digest = (SELECT p.digest FROM tool_pins p WHERE p.tool = 'list_users') WHERE tool = 'echo'",
+        "UPDATE tool_pins SET seal = (SELECT p.seal FROM tool_pins p WHERE p.tool = 'list_users') WHERE tool = 'echo'",
+        "UPDATE tool_pins SET json = 'no json' WHERE tool = 'echo'",
+        "UPDATE tool_pins SET seal = NULL WHERE tool = 'echo'",
+    ] {
+        let stage = Stage::new().await.meanwhile(&[forgery]).await;
+        stage.is_held("forged").await;
+        stage.until_logged("alarm.row_changed", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pin_that_is_deleted_makes_no_new_tool_of_a_known_one() {
+    let stage = Stage::new().await;
+    stage.upstream.lists(saying("echo", "version 2"));
+    let stage = stage.meanwhile(&["DELETE FROM tool_pins WHERE tool = 'echo'"]).await;
+    stage.until_logged("tool.changed", 1).await;
+    stage.until_logged("alarm.row_changed", 1).await;
+    stage.is_held("deleted").await;
+    // As well where it had changed before.
+    let stage = stage.meanwhile(&["DELETE FROM tool_pins WHERE tool = 'echo'"]).await;
+    stage.until_logged("tool.changed", 2).await;
+    drop(stage.agent.call("echo", json!({"text": "deleted again"})).await);
+    stage.app.pending().await;
+    assert!(stage.upstream.calls("echo").is_empty());
+}
+
+#[tokio::test]
+async fn an_older_row_that_is_put_back_with_its_seal_counts_for_nothing() {
+    let stage = Stage::new().await;
+    let mut database =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(stage.database()).read_only(true))
+            .await
+            .unwrap();
+    let kept: (String, String, i64) = sqlx::query_as("SELECT json, seal, entry FROM tool_pins WHERE tool = 'echo'")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    database.close().await.unwrap();
+    let old = kept.0;
+    stage.says("echo", "version 2").await;
+    stage.accept("echo").await;
+    // The row of before and its entry are genuine; the log has a later word, and so has the list beside the database.
+    let put_back = format!(
+        "UPDATE tool_pins SET json = '{old}', seal = '{}', entry = {}, accepted_by = NULL, reason = NULL,
+             accepted_at = seen_at, digest = '{}' WHERE tool = 'echo'",
+        kept.1,
+        kept.2,
+        placet::call::tool::Said::parse(&old).unwrap().digest
+    );
+    let forget = "UPDATE entries SET kind = 'call.denied' WHERE kind IN ('tool.changed', 'tool.accepted')";
+    let stage = stage.meanwhile(&[&put_back, forget]).await;
+    stage.until_logged("alarm.row_changed", 1).await;
+    drop(stage.agent.call("echo", json!({"text": "put back"})).await);
+    stage.app.pending().await;
+}

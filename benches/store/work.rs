@@ -120,6 +120,7 @@ impl Draft {
             requirement: Requirement::plain(Duration::from_secs(900)),
             era: Era::Sessions,
             client: Some("bench 1".into()),
+            agent_reason: None,
             created_at: now,
         };
         (submission, HoldProof(Digest([3; 32])))

@@ -87,6 +87,7 @@ pub(crate) fn call(agent: Caller, user: &str, requirement: Requirement) -> NewCa
         requirement,
         era: Era::Sessions,
         client: None,
+        agent_reason: None,
     }
 }
 

@@ -40,6 +40,8 @@ pub struct NewCall {
     pub era: Era,
     /// What the client calls itself.
     pub client: Option<String>,
+    /// Why the agent makes the call, in its own words.
+    pub agent_reason: Option<String>,
 }
 
 /// Whether the call is new to Placet.
@@ -118,6 +120,7 @@ fn submission(new: NewCall, same_call: Digest, now: Millis, entropy: &Entropy) -
         requirement: new.requirement,
         era: new.era,
         client: new.client,
+        agent_reason: new.agent_reason,
         created_at: now,
     }
 }

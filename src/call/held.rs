@@ -63,6 +63,8 @@ pub struct Submission {
     pub era: Era,
     /// The client's name and version: its own claim.
     pub client: Option<String>,
+    /// Why the agent makes the call, in its own words; no part of what runs.
+    pub agent_reason: Option<String>,
     /// When it was held.
     pub created_at: Millis,
 }

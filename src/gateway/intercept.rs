@@ -16,13 +16,13 @@ use super::list::{self, View};
 use super::relay::{self, Edit};
 use super::reply::To;
 use super::respond::Reply;
-use super::{changed, meta, reads, stateless, wait};
+use super::{changed, meta, reads, reason, stateless, wait};
 use crate::approvals::{How, NewCall};
 use crate::call::arguments::Arguments;
-use crate::call::json::{Limits, Node, read_strict};
+use crate::call::json::{self, Limits, Node, read_strict};
 use crate::call::{Requirement, Risk, ToolName};
 use crate::in_force::Loaded;
-use crate::policy::{self, Exceeded, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::policy::{self, AskReason, Exceeded, LimitScope, MethodRuling, Policy, Reservation, Ruling};
 use crate::telemetry::{self, Ruled};
 
 /// Decides what becomes of a message.
@@ -93,6 +93,7 @@ fn filter_list(context: &Arc<Context>, id: &Id, loaded: Arc<Loaded>) -> Edit {
         let (policy, name) = (&loaded.policy, context.upstream.name());
         let view = View {
             lists: &|tool| policy.lists(name, tool) && !changed::keeps_out(&context, policy, tool),
+            asks: &|tool| policy.asks_reason(name, tool),
             offers_wait: changed::may_hold(&context, policy),
             marks_private: context.is_stateless(),
         };
@@ -113,6 +114,8 @@ struct Call<'m> {
     tool: ToolName,
     params: &'m Node<'m>,
     arguments: Option<&'m Node<'m>>,
+    /// Why the agent makes it.
+    reason: Option<String>,
     to: To,
 }
 
@@ -141,7 +144,7 @@ impl<'m> Call<'m> {
                 return Err(Reply::error(&id.text, &error));
             }
         }
-        Ok(Self { id, tool, params, arguments, to })
+        Ok(Self { id, tool, params, arguments, reason: None, to })
     }
 
     /// The call as it is handed over to people.
@@ -174,11 +177,12 @@ impl<'m> Call<'m> {
             requirement,
             era: context.era(),
             client: context.client(),
+            agent_reason: self.reason.clone(),
         })
     }
 }
 
-/// Rules a tool call and does what the ruling says.
+/// Takes a tool call as it goes on: without the reason, where the tool asks for one.
 async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
     let call = match Call::read(context, message, id) {
         Ok(call) => call,
@@ -186,6 +190,39 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
     };
     let loaded = context.gateway.policy();
     let (policy, upstream) = (&loaded.policy, context.upstream.name());
+    let takes_one_itself = context.gateway.parts().pins.takes_reason(upstream, &call.tool);
+    let asks = policy.asks_reason(upstream, call.tool.as_str()).filter(|_| !takes_one_itself);
+    if asks.is_none() {
+        return ruled(context, message, call, policy, None).await;
+    }
+    let reason::Cut { message: left, reason } = match reason::cut(message) {
+        Ok(Some(cut)) => cut,
+        Ok(None) => return ruled(context, message, call, policy, asks).await,
+        Err(why) => return Reply::message(call.to.refused(why)),
+    };
+    let limits = Limits { max_bytes: usize::MAX, max_depth: json::DEEPEST };
+    let again = || {
+        let error =
+            RpcError::answer(INTERNAL, "The call could not be read without its placet_reason. Nothing was run.");
+        Reply::error(&id.text, &error)
+    };
+    let Ok(doc) = read_strict(&left, &limits) else { return again() };
+    let Ok(message) = Message::read(&doc, doc.root(), left.clone()) else { return again() };
+    match Call::read(context, &message, id) {
+        Ok(call) => ruled(context, &message, Call { reason: Some(reason), ..call }, policy, asks).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Rules a tool call and does what the ruling says.
+async fn ruled(
+    context: &Arc<Context>,
+    message: &Message<'_>,
+    call: Call<'_>,
+    policy: &Policy,
+    asks: Option<AskReason>,
+) -> Reply {
+    let (id, upstream) = (call.id, context.upstream.name());
     if call.tool.as_str() == list::WAIT && changed::may_hold(context, policy) {
         return wait::wait(context, Asked::new(context, message, id), call.to, call.arguments).await;
     }
@@ -209,6 +246,9 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
                 Err(limit) => limited(context, &call.to, &call.tool, limit).await,
                 Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
             }
+        }
+        Ruling::RequireApproval { rule, .. } if reason::is_missing(asks, call.reason.as_deref()) => {
+            unexplained(context, message, &call, policy, &rule).await
         }
         Ruling::RequireApproval { rule, requirement } => {
             let reserved = reserve(context, policy, &asked);
@@ -272,6 +312,29 @@ async fn rejoined(
     if !context.gateway.parts().pins.was_accepted(context.upstream.name(), &call.tool) {
         return None;
     }
+    joined(context, message, call, policy, rule).await
+}
+
+/// A call that must say why it is made, and does not: nobody is asked, unless it is held already.
+async fn unexplained(
+    context: &Arc<Context>,
+    message: &Message<'_>,
+    call: &Call<'_>,
+    policy: &Policy,
+    rule: &str,
+) -> Reply {
+    let reply = joined(context, message, call, policy, rule).await;
+    reply.unwrap_or_else(|| Reply::message(call.to.refused(reason::NEEDED)))
+}
+
+/// The same call, if it is in the hands of people already, or they have answered it.
+async fn joined(
+    context: &Arc<Context>,
+    message: &Message<'_>,
+    call: &Call<'_>,
+    policy: &Policy,
+    rule: &str,
+) -> Option<Reply> {
     let new = call.as_held(context, message, policy, rule.to_owned(), policy.plain_requirement()).ok()?;
     match context.gateway.approvals().rejoin(new).await {
         Ok(submitted) => {

@@ -1,10 +1,12 @@
-//! What becomes of a `tools/list` answer: hidden and denied tools are cut out, `placet_wait` is added, every other
-//! byte stays.
+//! What becomes of a `tools/list` answer: hidden and denied tools are cut out, `placet_wait` is added, agents are asked
+//! for reasons where the policy wants that, every other byte stays.
 
 use super::envelope::lookalike;
+use super::reason;
 use crate::call::ToolName;
 use crate::call::json::{self, Document, JsonError, Kind, Limits, Node, Span};
 use crate::call::tool::Said;
+use crate::policy::AskReason;
 
 /// The tool that Placet itself offers where one of an upstream's tools can need approval.
 pub const WAIT: &str = "placet_wait";
@@ -25,6 +27,8 @@ pub const LIMITS: Limits = Limits { max_bytes: 32 << 20, max_depth: 128 };
 pub struct View<'v> {
     /// Whether a tool of this name stays in the list.
     pub lists: &'v dyn Fn(&str) -> bool,
+    /// Whether, and how, agents are asked why they call a tool of this name.
+    pub asks: &'v dyn Fn(&str) -> Option<AskReason>,
     /// Whether `placet_wait` is offered.
     pub offers_wait: bool,
     /// Whether an altered list must say that it is this principal's alone (2026-07-28).
@@ -88,6 +92,11 @@ fn edit_result(doc: &Document<'_>, result: &Node<'_>, view: &View<'_>) -> Result
         |tool: &Node<'_>| name_of(tool).is_some_and(|name| (view.lists)(name) && !(view.offers_wait && name == WAIT));
     let cuts = json::element_cuts(tools, |_, tool| !stays(tool));
     let mut edits: Vec<(Span, String)> = cuts.into_iter().map(|span| (span, String::new())).collect();
+    for tool in items.iter().filter(|tool| stays(tool)) {
+        if let Some(asks) = name_of(tool).and_then(|name| (view.asks)(name)) {
+            edits.extend(reason::asked_for(tool, asks));
+        }
+    }
     // Once, at the end of the last page.
     let is_last = result.get("nextCursor").is_none_or(Node::is_null);
     if view.offers_wait && is_last {
@@ -118,7 +127,9 @@ mod tests {
     use super::*;
 
     fn edited(answer: &str, offers_wait: bool, marks_private: bool) -> Result<Option<String>, ListError> {
-        edit(answer.as_bytes(), &View { lists: &|name| !name.starts_with("hidden"), offers_wait, marks_private })
+        let (lists, asks) =
+            (|name: &str| !name.starts_with("hidden"), |name: &str| (name == "asks").then_some(AskReason::Asked));
+        edit(answer.as_bytes(), &View { lists: &lists, asks: &asks, offers_wait, marks_private })
     }
 
     #[test]
@@ -136,6 +147,20 @@ mod tests {
         let kept = "{ \"result\" : {\"tools\" :[ {\"name\":\"a\",\"n\":12345678901234567890123}, {\"name\":\"b\"}], \
                     \"vendor\":1.0},\"id\":7}";
         assert_eq!(edited(list, false, false), Ok(Some(kept.to_owned())));
+    }
+
+    #[test]
+    fn a_reason_is_asked_for_between_what_leaves_and_the_list_is_private_then() {
+        let list = r#"{"id":1,"result":{"tools":[{"name":"hidden"},{"name":"asks","inputSchema":{ }},{"name":"hidden2"},{"name":"b","inputSchema":{}}]}}"#;
+        let found = edited(list, true, true).unwrap().unwrap();
+        let value: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let tools = &value["result"]["tools"];
+        assert_eq!(
+            (&tools[0]["name"], &tools[1]),
+            (&"asks".into(), &serde_json::json!({"name": "b", "inputSchema": {}}))
+        );
+        assert!(tools[0]["inputSchema"]["properties"]["placet_reason"].is_object() && tools[2]["name"] == WAIT);
+        assert_eq!(value["result"]["cacheScope"], "private");
     }
 
     #[test]

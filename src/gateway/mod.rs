@@ -18,6 +18,7 @@ mod list;
 mod meta;
 mod modern;
 mod reads;
+mod reason;
 mod relay;
 mod reply;
 mod respond;

@@ -46,6 +46,11 @@ impl To {
         self.not_held(&text, "denied", Some(Remediation::Unavailable))
     }
 
+    /// The call is not as it must be, so that nobody is asked.
+    pub fn refused(&self, why: &str) -> String {
+        self.not_held(&format!("This call did not run: {why}"), "refused", None)
+    }
+
     /// A limit of the policy is reached.
     pub fn limited(&self, retry_at: Millis) -> String {
         let text = format!(

@@ -41,6 +41,7 @@ fn call(state: CallState) -> HeldCall {
         requirement,
         era: Era::Sessions,
         client: None,
+        agent_reason: None,
         created_at: NOW,
     };
     let by = ReviewerId(Uuid::from_u128(9));

@@ -82,6 +82,7 @@ pub(super) fn tell(
         arguments: call
             .arguments()
             .map_or_else(|| vec!["(erased, as the configured retention asks)".to_owned()], arguments::lines),
+        agent_reason: submission.agent_reason.as_deref().map(secrets::mask_text),
         about,
     })
 }

@@ -37,6 +37,8 @@ pub struct CallMail {
     pub tool: String,
     /// The arguments as readable lines, secrets masked.
     pub arguments: Vec<String>,
+    /// Why the agent makes the call, in its own words, secrets masked.
+    pub agent_reason: Option<String>,
 }
 
 /// What a call would do, as the explanation says it.
@@ -206,6 +208,7 @@ struct Item {
     upstream: String,
     lines: Vec<String>,
     more: String,
+    claim: String,
     news: String,
     quote: String,
     page: String,
@@ -225,6 +228,7 @@ impl Item {
             upstream: name(&call.upstream),
             lines: call.arguments.iter().take(most_lines).map(|line| line_of(line)).collect(),
             more: more_lines(call.arguments.len().saturating_sub(most_lines)),
+            claim: call.agent_reason.as_deref().filter(|_| open).map(one_line).unwrap_or_default(),
             news: call.about.news(call.as_of),
             quote: call.about.quote(),
             page: links.call(call.id),
@@ -318,10 +322,15 @@ impl About {
     fn quote(&self) -> String {
         match self {
             // A person's line breaks are no more than spaces here.
-            Self::Decided { reason, .. } => header(&reason.split_whitespace().collect::<Vec<_>>().join(" "), 500),
+            Self::Decided { reason, .. } => one_line(reason),
             _ => String::new(),
         }
     }
+}
+
+/// Somebody's words on one bounded line.
+fn one_line(words: &str) -> String {
+    header(&words.split_whitespace().collect::<Vec<_>>().join(" "), 500)
 }
 
 fn subject(calls: &[CallMail]) -> String {

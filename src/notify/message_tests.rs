@@ -24,6 +24,7 @@ fn held() -> CallMail {
         arguments: arguments::lines(
             r#"{"user_name":"ci-bot","policy_name":"Deploy","policy_document":{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]},"password":"correct-horse"}"#,
         ),
+        agent_reason: None,
     }
 }
 
@@ -75,6 +76,18 @@ fn hostile_words() {
     let shown = shown(std::slice::from_ref(&mail));
     assert!(!shown.contains("<script>") || !shown.split("====").last().unwrap().contains("<script>"));
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn what_the_agent_says_is_its_claim_while_somebody_must_decide() {
+    let why = "to deploy\r\nBcc: all@example.com \u{202e}<b>now</b>";
+    let mail = CallMail { agent_reason: Some(why.into()), ..held() };
+    let written = write(std::slice::from_ref(&mail), &links()).unwrap();
+    let quoted = "The agent says why: \"to deploy Bcc: all@example.com ⟦U+202E⟧<b>now</b>\"\n";
+    assert!(written.text.contains(quoted), "{}", written.text);
+    assert!(written.html.contains("&#60;b&#62;now") && !written.html.contains("<b>now"), "{}", written.html);
+    let over = write(&[CallMail { about: About::Expired { at: Millis(0) }, ..mail }], &links()).unwrap();
+    assert!(!over.text.contains("says why"), "{}", over.text);
 }
 
 #[test]

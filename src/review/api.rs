@@ -161,6 +161,7 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "state": held.state.name(),
         "disposition": held.state.disposition().map(call::Disposition::as_str),
         "agent": submission.agent.name,
+        "agent_reason": submission.agent_reason.as_deref().map(secrets::mask_text),
         "upstream": submission.upstream,
         "tool": submission.tool,
         "arguments": held.arguments().map(|text| arguments::masked(text, reveal)),

@@ -278,8 +278,11 @@ fn claims(held: &HeldCall, confirmed: bool) -> Vec<Claim> {
     let client = held.submission.client.as_ref();
     let client =
         client.map(|client| Claim { label: "Client".into(), words: Some(Text::new(&secrets::mask_text(client))) });
+    let reason = held.submission.agent_reason.as_ref().filter(|reason| !reason.trim().is_empty());
+    let reason =
+        reason.map(|reason| Claim { label: "Reason".into(), words: Some(Text::new(&secrets::mask_text(reason))) });
     let confirmed = confirmed.then(|| Claim { label: "confirmed: true was set by the agent".into(), words: None });
-    client.into_iter().chain(confirmed).collect()
+    client.into_iter().chain(reason).chain(confirmed).collect()
 }
 
 /// Something that hides or misleads, as pages show it.

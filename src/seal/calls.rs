@@ -46,7 +46,10 @@ impl Seal {
             &call.client,
             call.created_at.0,
         ))?;
-        Ok(self.mac([b"placet/held/v1".as_slice(), &call.digest().0, &terms]))
+        let digest = call.digest();
+        let parts = [b"placet/held/v1".as_slice(), &digest.0, &terms];
+        // Nothing where there is nothing: those are the seals of before.
+        Ok(self.mac(parts.into_iter().chain(call.agent_reason.as_deref().map(str::as_bytes))))
     }
 
     /// Whether this call stands as it was held here.

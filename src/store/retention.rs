@@ -69,7 +69,7 @@ async fn erase(tx: &mut Tx<'_>, keep: Duration, most: u32) -> Result<usize, Stor
     // of them: whoever guesses could confirm a guess by either.
     let now = tx.now();
     let sql = "UPDATE calls SET redacted_at = $1, nonce = '', same_call = '', headers = '[]', held_mac = NULL,
-                   context = NULL, context_salt = NULL, requirement = json_set(requirement, '$.context', json('[]'))
+                   context = NULL, context_salt = NULL, agent_reason = NULL, requirement = json_set(requirement, '$.context', json('[]'))
                WHERE id IN (SELECT value FROM json_each($2))";
     sqlx::query(sql).bind(now.0).bind(&ids).execute(tx.connection()).await?;
     for sql in [

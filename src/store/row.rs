@@ -214,6 +214,7 @@ pub(super) fn unjudged_call(row: &SqliteRow) -> Result<HeldCall, StoreError> {
         requirement: reader.json::<Requirement>("requirement")?,
         era: serde_json::from_value(era.into()).map_err(|e| reader.bad("era", &e))?,
         client: reader.optional("client")?,
+        agent_reason: reader.optional("agent_reason")?,
         created_at: Millis(reader.number("created_at")?),
     };
     let context = reader.optional("context")?.map(|text| serde_json::from_str(&text)).transpose();

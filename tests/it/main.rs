@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod approvals;
+mod ask_reason;
 mod attack;
 mod audit;
 mod backup;

@@ -42,6 +42,7 @@ async fn run(bench: &Bench, word: &str, size: usize) -> HeldCall {
     let requirement = Requirement { context: vec![read], ..Requirement::plain(Duration::from_secs(900)) };
     let mut new = bench.call(&format!(r#"{{"user":"{filler}"}}"#), requirement);
     new.headers = vec![("mcp-param-user".into(), word.into())];
+    new.agent_reason = Some(format!("because of {word}"));
     let call = bench.approvals.submit(new).await.unwrap().call;
     let result = ContextResult {
         tool: "get_user_policy".into(),
@@ -99,6 +100,7 @@ async fn what_is_erased_is_gone_from_the_files_and_nothing_left_confirms_a_guess
     for call in &calls {
         let found = now(&bench, call).await;
         assert_eq!((found.arguments(), &found.answer, &found.context), (None, &None, &None));
+        assert_eq!(found.submission.agent_reason, None);
         assert_eq!((found.redacted_at, found.digest), (Some(bench.clock.now()), call.digest));
         assert!(found.submission.requirement.context.is_empty() && found.held_mac.is_none());
         assert_eq!((&found.state, &found.votes), (&call.state, &call.votes), "who decided what is kept");

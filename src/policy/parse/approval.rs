@@ -6,7 +6,7 @@ use crate::call::{GroupName, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen,
 use crate::policy::combine::is_mild;
 use crate::policy::context::Template;
 use crate::policy::duration;
-use crate::policy::model::{Action, Approval};
+use crate::policy::model::{Action, Approval, AskReason};
 use crate::policy::source::{At, Fields, Reader};
 
 use super::entry::RISKS;
@@ -39,12 +39,6 @@ enum Fallback {
 /// Reads the block, and the risk that it declares.
 pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, Option<Risk>) {
     let Some(fields) = reader.object(at, &KEYS) else { return Default::default() };
-    if let Some(at) = fields.get("ask_reason")
-        && reader.flag(&at) == Some(true)
-    {
-        let hint = "leave it out; the agent's own words are shown where it sends any";
-        reader.error(&at, "this version of Placet does not ask agents for a reason yet", hint);
-    }
     let flag = |reader: &mut Reader<'_>, key| fields.get(key).and_then(|at| reader.flag(&at));
     let approval = Approval {
         when: fields.get("when").and_then(|at| super::condition::when(reader, &at)),
@@ -75,7 +69,7 @@ pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, O
         }),
         message: fields.get("message").and_then(|at| reader.text(&at)),
         context: context(reader, &fields),
-        ask_reason: None,
+        ask_reason: fields.get("ask_reason").and_then(|at| ask_reason(reader, &at)),
     };
     (approval, fields.get("risk").and_then(|at| reader.choice(&at, &RISKS)))
 }
@@ -101,6 +95,19 @@ pub(super) fn contradictions(reader: &mut Reader<'_>, block: &At<'_, '_>, action
         };
         let hint = "write \"reject\" or \"escalate\"; or, if it is true of this tool, \"risk\": \"read\" or \"write\"";
         reader.error(&at, message, hint);
+    }
+}
+
+/// `true`, `false`, or `"required"`.
+fn ask_reason(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<AskReason> {
+    match at.node.as_bool() {
+        Some(asks) => asks.then_some(AskReason::Asked),
+        None if at.node.as_str() == Some("required") => Some(AskReason::Required),
+        None => {
+            let hint = "write true, false, or \"required\" if no call without a reason should be held";
+            reader.error(at, "this says neither whether agents are asked nor that they must answer", hint);
+            None
+        }
     }
 }
 

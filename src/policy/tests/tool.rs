@@ -1,7 +1,7 @@
 //! What the policy says of tools that have changed, and who may accept that.
 
 use super::*;
-use crate::policy::ToolChanges;
+use crate::policy::{AskReason, ToolChanges};
 
 /// What stands at the top beside `tools`; `tools`; a tool of upstream `iam`; what becomes of its calls, and what says so.
 const TABLE: &[(&str, &str, &str, &str)] = &[
@@ -53,4 +53,27 @@ fn a_change_is_accepted_by_those_who_review_the_calls() {
     let names = |tool| policy.reviewers_of(&upstream("iam"), tool).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(names("put"), ["iam"], "whatever the arguments");
     assert!(names("ask").is_empty() && names("get").is_empty() && names("other").is_empty());
+}
+
+#[test]
+fn a_reason_is_asked_for_where_calls_are_held_and_some_entry_says_so() {
+    let policy = policy(
+        r#"{"version": "1", "default": "allow", "tools": {
+            "put": {"action": "require_approval", "approval": {"ask_reason": true,
+                "when": [{"path": "args.a", "op": "eq", "value": 1}]}},
+            "put_*": {"action": "require_approval", "approval": {"ask_reason": "required"}},
+            "put_user": {"action": "require_approval", "approval": {"ask_reason": true}},
+            "put_role": {"action": "require_approval", "approval": {"ask_reason": false}},
+            "put_key": {"action": "deny"}, "no": {"action": "require_approval"}}}"#,
+    );
+    for (tool, expected) in [
+        ("put", Some(AskReason::Asked)),
+        ("put_user", Some(AskReason::Required)),
+        ("put_role", Some(AskReason::Required)),
+        ("put_key", None),
+        ("no", None),
+        ("other", None),
+    ] {
+        assert_eq!(policy.asks_reason(&upstream("iam"), tool), expected, "{tool}");
+    }
 }

@@ -37,6 +37,7 @@ const CALLS: &[Column] = &[
     Words("requirement"),
     Words("era"),
     Words("client"),
+    Words("agent_reason"),
     Number("created_at"),
     Words("digest"),
     Words("state"),
@@ -250,6 +251,7 @@ impl Writes {
             .text(&requirement)
             .text_if(era.as_str())
             .text_if(call.client.as_deref())
+            .text_if(call.agent_reason.as_deref())
             .number(call.created_at.0)
             .display(held.digest)
             .text(held.state.name())

@@ -134,6 +134,7 @@ impl Bench {
             requirement,
             era: Era::Sessions,
             client: None,
+            agent_reason: None,
         }
     }
 

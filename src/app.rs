@@ -22,7 +22,7 @@ use crate::gateway::upstream::{Transport, UpstreamConfig, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::identity::{Identity, SessionLimits};
-use crate::in_force::InForce;
+use crate::in_force::{InForce, Listing};
 use crate::lifecycle::Tasks;
 use crate::notary::{LogAtStart, Notary};
 use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, Worker};
@@ -215,7 +215,13 @@ fn load_policy(config: &Config, upstreams: &Upstreams, clock: &Clock) -> anyhow:
     let hashes: BTreeMap<_, _> =
         names.iter().filter_map(|name| Some((name.clone(), upstreams.get(name)?.config_hash()))).collect();
     let defaults = Defaults { timeout: config.hold.timeout, upstreams: names };
-    Ok(InForce::load(&config.policy, defaults, hashes, clock.now())?)
+    Ok(InForce::load(&config.policy, defaults, hashes, listing(upstreams), clock.now())?)
+}
+
+/// What the upstreams say of their tools.
+fn listing(upstreams: &Upstreams) -> Listing {
+    let upstreams = upstreams.clone();
+    Listing(Arc::new(move |upstream, tool| Some(upstreams.get(upstream)?.tool(tool)?.facts)))
 }
 
 async fn log_start(store: &Store, policy: &InForce, config: &Config) -> anyhow::Result<()> {

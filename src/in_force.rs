@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use crate::approvals::Rules;
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, Submission, UpstreamName, json};
-use crate::policy::{self, Call, Counters, Defaults, Policy, Problem, Ruling};
+use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, ToolFacts};
 use crate::store::{Store, StoreError};
 
 /// Why the first policy could not be put in force.
@@ -58,9 +58,20 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
+/// Looks up what an upstream says of its tool, where it has listed it.
+#[derive(Clone)]
+pub struct Listing(pub Arc<dyn Fn(&UpstreamName, &str) -> Option<Arc<ToolFacts>> + Send + Sync>);
+
+impl std::fmt::Debug for Listing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listing")
+    }
+}
+
 /// The policy in force. Shared by everything that rules or shows.
 #[derive(Debug)]
 pub struct InForce {
+    listing: Listing,
     path: PathBuf,
     defaults: Defaults,
     upstreams: BTreeMap<UpstreamName, Digest>,
@@ -70,7 +81,8 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// Puts the file's policy in force. `upstreams`: the configured ones, with the hash of how each is configured.
+    /// Puts the file's policy in force. `upstreams`: the configured ones, with the hash of how each is configured;
+    /// `listing`: what they say of their tools.
     ///
     /// # Errors
     /// The file cannot be read or is wrong: without a policy nothing may be served.
@@ -78,12 +90,14 @@ impl InForce {
         path: &Path,
         defaults: Defaults,
         upstreams: BTreeMap<UpstreamName, Digest>,
+        listing: Listing,
         now: Millis,
     ) -> Result<Self, NoPolicy> {
         let text =
             std::fs::read_to_string(path).map_err(|error| NoPolicy::Unreadable { path: path.to_owned(), error })?;
         let loaded = read(text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
         Ok(Self {
+            listing,
             path: path.to_owned(),
             defaults,
             upstreams,
@@ -167,7 +181,7 @@ fn loaded_entry(loaded: &Loaded) -> Entry {
 }
 
 impl Rules for InForce {
-    fn still_allow(&self, call: &Submission) -> Result<(), String> {
+    fn still_allow(&self, call: &Submission, now: Millis) -> Result<(), String> {
         if self.upstreams.get(&call.upstream) != Some(&call.upstream_config) {
             return Err("its upstream is configured differently since the call was held".into());
         }
@@ -176,7 +190,15 @@ impl Rules for InForce {
         let params = json::read_strict(call.params.as_bytes(), &limits)
             .map_err(|error| format!("its parameters cannot be read: {error}"))?;
         let arguments = params.root().get("arguments");
-        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });
+        let tool = call.tool.as_str();
+        let listed = (self.listing.0)(&call.upstream, tool);
+        let around = Circumstances {
+            agent: Some(call.agent.name.as_str()),
+            owner: Some(call.agent.owner.as_str()),
+            listed: listed.as_deref(),
+            now: Some(now),
+        };
+        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool, arguments, around });
         match ruling {
             Ruling::Deny { rule, .. } => Err(format!("the policy in force denies it ({rule})")),
             Ruling::Allow { .. } | Ruling::RequireApproval { .. } => Ok(()),

@@ -99,7 +99,7 @@ impl Whole {
 }
 
 fn described(policy: &Policy, upstream: &UpstreamName, tool: &KnownTool) -> Tool {
-    let call = Call { upstream, tool: &tool.name, arguments: None };
+    let call = Call::new(upstream, &tool.name);
     let (ruling, words, rule) = match policy.rule(&call) {
         Ruling::Allow { rule, .. } => (page::Ruling::Allow, "Runs at once.".to_owned(), rule),
         Ruling::Deny { rule, hidden: true, .. } => {

@@ -121,7 +121,7 @@ impl Approvals {
                 let once = if store.is_claimed(id) { Err(Forbidden::tampered("it was sent already")) } else { Ok(()) };
                 let allowed = once
                     .and_then(|()| check(scene, &seal, solo, &log))
-                    .and_then(|()| rules.still_allow(&scene.call.submission).map_err(Forbidden::changed));
+                    .and_then(|()| rules.still_allow(&scene.call.submission, scene.now).map_err(Forbidden::changed));
                 Ok(claim_or_revoke(scene, claim, allowed))
             })
             .await?;

@@ -22,7 +22,7 @@ use crate::call::arguments::Arguments;
 use crate::call::json::{Limits, Node, read_strict};
 use crate::call::{Requirement, Risk, ToolName};
 use crate::in_force::Loaded;
-use crate::policy::{self, Exceeded, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::policy::{self, Circumstances, Exceeded, LimitScope, MethodRuling, Policy, Reservation, Ruling};
 use crate::telemetry::{self, Ruled};
 
 /// Decides what becomes of a message.
@@ -155,7 +155,14 @@ async fn call(context: &Arc<Context>, message: &Message<'_>, id: &Id) -> Reply {
     if call.tool.as_str() == list::WAIT && policy.may_hold(upstream) {
         return wait::wait(context, Asked::new(context, message, id), call.to, call.arguments).await;
     }
-    let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments };
+    let listed = context.upstream.tool(call.tool.as_str());
+    let around = Circumstances {
+        agent: Some(context.agent.name.as_str()),
+        owner: Some(context.agent.owner.as_str()),
+        listed: listed.as_ref().map(|tool| &*tool.facts),
+        now: Some(context.gateway.clock().now()),
+    };
+    let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments, around };
     match policy.rule(&asked) {
         Ruling::Deny { rule, hidden: true, .. } => {
             telemetry::ruled(Ruled::Denied);

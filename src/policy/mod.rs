@@ -5,6 +5,7 @@
 //! an exact name with `override` loosens what globs say, never what `hide` says. What no entry lists falls to the
 //! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
 
+mod circumstances;
 mod combine;
 mod condition;
 mod context;
@@ -18,11 +19,14 @@ mod path;
 mod pattern;
 mod problem;
 mod ruling;
+mod schedule;
 pub(crate) mod source;
+mod yaml;
 
+pub use circumstances::{Circumstances, ToolFacts};
 pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
 pub use model::{Defaults, Policy};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, Syntax, parse, parse_as};
 pub(crate) use problem::closest;
 pub use problem::{Problem, Severity};
 pub use ruling::{Asked, Call, MethodRuling, Ruling};

@@ -65,6 +65,8 @@ pub(super) struct Entry {
     pub action: Action,
     pub reason: Option<String>,
     pub overrides: bool,
+    /// Whether being matched by it is being listed; otherwise it only restricts what others list.
+    pub lists: bool,
     pub risk: Option<Risk>,
     pub approval: Approval,
     pub clauses: Clauses,

@@ -3,10 +3,12 @@
 use crate::call::json::Node;
 use crate::call::{Digest, GroupName, Quorum, Requirement, Risk, UpstreamName};
 
+use super::circumstances::Circumstances;
 use super::combine::combine;
 use super::limits::LimitUse;
 use super::methods;
-use super::model::{Action, Clause, Clauses, Entry, Policy};
+use super::model::{Action, Clause, Clauses, Entries, Entry, Policy};
+use super::pattern::Found;
 
 /// A `tools/call`, as far as the policy looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +19,16 @@ pub struct Call<'a> {
     pub tool: &'a str,
     /// Its `arguments`, strictly read; they fill in the context that reviewers are shown.
     pub arguments: Option<&'a Node<'a>>,
+    /// Who sends it, and when.
+    pub around: Circumstances<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// A call without arguments, of which nothing else is known.
+    #[must_use]
+    pub fn new(upstream: &'a UpstreamName, tool: &'a str) -> Self {
+        Self { upstream, tool, arguments: None, around: Circumstances::default() }
+    }
 }
 
 /// The policy's answer to a call. `rule` is the JSON Pointer of what decided, `/default` where nothing else did.
@@ -114,7 +126,7 @@ impl Policy {
     #[must_use]
     pub fn rule(&self, call: &Call<'_>) -> Ruling {
         let hidden = false;
-        match self.decide(call.upstream, call.tool, Seen::Call(call.arguments)) {
+        match self.decide(call.upstream, call.tool, Seen::Call(call)) {
             Decision::Hidden { rule } => Ruling::Deny { rule, reason: None, hidden: true },
             Decision::Clause(clause) => {
                 Ruling::Deny { rule: clause.pointer.clone(), reason: clause.on_deny.clone(), hidden }
@@ -143,7 +155,7 @@ impl Policy {
             return MethodRuling::Deny { rule: default(), reason: None };
         }
         let matching = self.methods.matcher.find_method(method);
-        let matching = matching.iter().map(|found| (&self.methods.list[found.rule], found.permits)).collect();
+        let matching = of_entries(&self.methods, &matching);
         let default_action = if methods::is_safe(method) { Action::Allow } else { self.default };
         match strictest(matching, default_action, Seen::Name) {
             Decision::Entries { action: Action::Allow, first, .. } => {
@@ -211,8 +223,7 @@ impl Policy {
             return Decision::Hidden { rule: format!("/hide/{}", hidden.rule) };
         }
         let found = self.tools.matcher.find(upstream, tool, known);
-        let decision =
-            strictest(found.iter().map(|f| (&self.tools.list[f.rule], f.permits)).collect(), self.default, seen);
+        let decision = strictest(of_entries(&self.tools, &found), self.default, seen);
         // A call that is denied anyhow is denied for the reason that holds for every call of the tool.
         match decision {
             Decision::Default(Action::Deny) | Decision::Entries { action: Action::Deny, .. } => decision,
@@ -226,29 +237,33 @@ impl Policy {
 enum Seen<'a> {
     /// The tool's name alone: what holds whatever the arguments.
     Name,
-    /// The call with its arguments, if it has any.
-    Call(Option<&'a Node<'a>>),
+    /// The call as it came.
+    Call(&'a Call<'a>),
 }
 
 impl Seen<'_> {
     /// The clause that denies the call, if one does; of several the first, what is required before what is denied.
     fn denied_by<'p>(&self, clauses: &'p Clauses) -> Option<&'p Clause> {
-        let Self::Call(arguments) = self else { return None };
-        let unmet = clauses.require.iter().find(|clause| !clause.condition.holds(*arguments));
-        unmet.or_else(|| clauses.deny_if.iter().find(|clause| clause.condition.takes_hold(*arguments)))
+        let Self::Call(call) = self else { return None };
+        let unmet = clauses.require.iter().find(|clause| !clause.condition.holds(call));
+        unmet.or_else(|| clauses.deny_if.iter().find(|clause| clause.condition.takes_hold(call)))
     }
 
     /// What the entry does with the call.
     fn action(&self, entry: &Entry) -> Action {
         match (self, &entry.approval.when) {
-            (Self::Call(arguments), Some(when))
-                if entry.action == Action::RequireApproval && !when.takes_hold(*arguments) =>
-            {
+            (Self::Call(call), Some(when)) if entry.action == Action::RequireApproval && !when.takes_hold(call) => {
                 Action::Allow
             }
             _ => entry.action,
         }
     }
+}
+
+/// The entries that were found, each with whether it may permit something.
+fn of_entries<'p>(entries: &'p Entries, found: &[Found]) -> Vec<(&'p Entry, bool)> {
+    let entry = |found: &Found| (&entries.list[found.rule], found.permits && entries.list[found.rule].lists);
+    found.iter().map(entry).collect()
 }
 
 /// What these entries make of a call, each with whether its match may permit something.

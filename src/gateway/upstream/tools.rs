@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::call::Digest;
+use crate::call::json::{self, Limits};
+use crate::policy::ToolFacts;
 
 /// Most tools that are remembered of one upstream.
 const MAX_TOOLS: usize = 5000;
@@ -23,6 +25,8 @@ pub struct KnownTool {
     pub digest: Digest,
     /// The element of `tools`, byte for byte.
     pub json: Arc<str>,
+    /// What conditions of the policy look at.
+    pub facts: Arc<ToolFacts>,
 }
 
 /// One upstream's tools by name.
@@ -67,7 +71,8 @@ impl Catalogue {
             }
             tools.bytes = bytes;
             let name = name.into_owned();
-            let known = KnownTool { name: name.clone(), digest: Digest::of(json.as_bytes()), json: json.into() };
+            let facts = Arc::new(facts(json));
+            let known = KnownTool { name: name.clone(), digest: Digest::of(json.as_bytes()), json: json.into(), facts };
             tools.by_name.insert(name, known);
         }
     }
@@ -79,6 +84,12 @@ impl Catalogue {
     pub(super) fn all(&self) -> Vec<KnownTool> {
         self.tools().by_name.values().cloned().collect()
     }
+}
+
+/// What the policy may look at; of a tool that not everybody reads alike nothing.
+fn facts(tool: &str) -> ToolFacts {
+    let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
+    json::read_strict(tool.as_bytes(), &limits).map_or_else(|_| ToolFacts::default(), |tool| ToolFacts::of(tool.root()))
 }
 
 #[cfg(test)]

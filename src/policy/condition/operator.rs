@@ -62,9 +62,13 @@ impl Judged {
 }
 
 impl Operator {
-    /// Whether a missing value may be what it speaks of.
-    pub(super) fn is_negative(&self) -> bool {
-        matches!(self, Self::NotEqual(_) | Self::NotIn(_))
+    /// Whether it is so, or may be: doubt counts, and a missing value where the operator says what it is not.
+    pub(super) fn may_be(&self, judged: Judged) -> bool {
+        match judged {
+            Judged::Yes | Judged::CannotCompare => true,
+            Judged::No => false,
+            Judged::Missing => matches!(self, Self::NotEqual(_) | Self::NotIn(_)),
+        }
     }
 
     pub(super) fn judge(&self, node: Option<&Node<'_>>) -> Judged {

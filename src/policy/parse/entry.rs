@@ -14,8 +14,8 @@ pub(super) enum Kind {
     Method,
 }
 
-const TOOL_KEYS: [&str; 9] =
-    ["action", "reason", "override", "approval", "risk", "limits", "rate_limit", "require", "deny_if"];
+const TOOL_KEYS: [&str; 10] =
+    ["action", "reason", "override", "lists", "approval", "risk", "limits", "rate_limit", "require", "deny_if"];
 
 /// Of a method nothing is held and nothing has a risk.
 const METHOD_KEYS: [&str; 7] = ["action", "reason", "override", "limits", "rate_limit", "require", "deny_if"];
@@ -29,15 +29,41 @@ pub(super) const RISKS: [(&str, Risk); 6] = [
     ("access", Risk::Access),
 ];
 
-/// Reads one entry; `None` where its name is none. Its other faults are reported, and what they concern is left out.
-pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Option<Entry> {
+/// Reads what stands under one name: an entry, a list of entries, or rules as Intercept has them.
+pub(super) fn named(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Vec<Entry> {
+    if at.node.as_array().is_some() {
+        let elements = reader.list(at);
+        if elements.is_empty() {
+            reader.error(at, "this list of entries is empty", "write {} for an entry that only lists");
+        }
+        let read = |at: &At<'_, '_>| entry(reader, key, offset, at, kind);
+        return elements.iter().filter_map(read).collect();
+    }
+    if kind == Kind::Tool && at.get("rules").is_some() {
+        return super::rules::entries(reader, key, offset, at);
+    }
+    entry(reader, key, offset, at, kind).into_iter().collect()
+}
+
+/// Reads a name or glob.
+pub(super) fn pattern(
+    reader: &mut Reader<'_>,
+    key: &str,
+    offset: usize,
+    at: &At<'_, '_>,
+    kind: Kind,
+) -> Option<Pattern> {
     let pattern = match kind {
         Kind::Tool => Pattern::tool(key),
         Kind::Method => Pattern::method(key),
     };
-    let pattern = pattern.map_err(|message| {
-        reader.error_at(offset, &at.pointer, message, "write a name, or a glob such as \"list_*\"".to_owned());
-    });
+    let hint = "write a name, or a glob such as \"list_*\"";
+    pattern.map_err(|message| reader.error_at(offset, &at.pointer, message, hint.to_owned())).ok()
+}
+
+/// Reads one entry; `None` where its name is none. Its other faults are reported, and what they concern is left out.
+pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Option<Entry> {
+    let pattern = pattern(reader, key, offset, at, kind);
     if kind == Kind::Method && key == "tools/call" {
         let hint = "move it to \"tools\", under the tool's name".to_owned();
         reader.error_at(offset, &at.pointer, "calls of tools are not ruled as a method", hint);
@@ -56,7 +82,8 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
     let (approval, approval_risk) = approval.unwrap_or_default();
     let mut limits = limit::limits(reader, &fields);
     limits.extend(limit::rate_limit(reader, &fields));
-    let pattern = pattern.ok()?;
+    let pattern = pattern?;
+    let lists = fields.get("lists").and_then(|at| reader.flag(&at)).unwrap_or(true);
     let overrides = fields.get("override").and_then(|at| reader.flag(&at)).unwrap_or(false);
     if overrides && !pattern.is_exact() {
         let hint = "write the entry under the tool's exact name";
@@ -91,6 +118,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         action: action.unwrap_or(Action::Deny),
         reason,
         overrides,
+        lists,
         risk,
         approval,
         clauses,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::policy::limits::{CounterName, LimitUse, Scope};
 use crate::policy::source::{At, Fields, Reader};
 
-const WINDOWS: [(&str, u64); 4] = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)];
+pub(super) const WINDOWS: [(&str, u64); 4] = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)];
 
 const SCOPES: [(&str, Scope); 5] = [
     ("grant", Scope::Grant),
@@ -18,7 +18,7 @@ const SCOPES: [(&str, Scope); 5] = [
 ];
 
 /// No counter gets so far; beyond it numbers are no longer exact everywhere.
-const MOST: u64 = (1 << 53) - 1;
+pub(super) const MOST: u64 = (1 << 53) - 1;
 
 /// The list of an entry or of `all_tools`.
 pub(super) fn limits(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Vec<LimitUse> {

@@ -5,7 +5,7 @@ use crate::call::{AgentId, Millis};
 use crate::policy::{Counters, LimitScope, LimitUse};
 
 fn uses(policy: &Policy, tool: &str) -> Vec<LimitUse> {
-    policy.limits(&Call { upstream: &upstream("iam"), tool, arguments: None })
+    policy.limits(&Call::new(&upstream("iam"), tool))
 }
 
 fn limited(limit: &str) -> Vec<LimitUse> {

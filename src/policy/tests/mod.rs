@@ -30,12 +30,12 @@ fn policy(text: &str) -> Policy {
 }
 
 fn rule(policy: &Policy, name: &str, tool: &str) -> Ruling {
-    policy.rule(&Call { upstream: &upstream(name), tool, arguments: None })
+    policy.rule(&Call::new(&upstream(name), tool))
 }
 
 fn rule_with(policy: &Policy, tool: &str, arguments: &str) -> Ruling {
     let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
-    policy.rule(&Call { upstream: &upstream("iam"), tool, arguments: Some(document.root()) })
+    policy.rule(&Call { arguments: Some(document.root()), ..Call::new(&upstream("iam"), tool) })
 }
 
 /// The ruling in few words: `allow /tools/x`, `hide /hide/0`, …

@@ -42,7 +42,7 @@ fn the_seed_policy_allows_one_tool_thirty_times_a_minute() {
     assert!(!policy.may_hold(&upstream("iam")));
 
     let iam = upstream("iam");
-    let limits = policy.limits(&Call { upstream: &iam, tool: "put_user_policy", arguments: None });
+    let limits = policy.limits(&Call::new(&iam, "put_user_policy"));
     let read: Vec<_> = limits.iter().map(|l| (l.rule.as_str(), l.window().as_secs(), l.max, l.scope())).collect();
     let expected =
         [("/all_tools/limits/0", 60, 300, Scope::Grant), ("/tools/put_user_policy/limits/0", 60, 30, Scope::Grant)];

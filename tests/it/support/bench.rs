@@ -36,7 +36,7 @@ impl Forward for Counter {
 pub(crate) struct Today(pub(crate) Mutex<Option<String>>);
 
 impl Rules for Today {
-    fn still_allow(&self, _: &Submission) -> Result<(), String> {
+    fn still_allow(&self, _: &Submission, _: Millis) -> Result<(), String> {
         self.0.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use crate::approvals::Rules;
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, Submission, UpstreamName, json};
-use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, ToolFacts};
+use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, Syntax, ToolFacts};
 use crate::store::{Store, StoreError};
 
 /// Why the first policy could not be put in force.
@@ -95,7 +95,8 @@ impl InForce {
     ) -> Result<Self, NoPolicy> {
         let text =
             std::fs::read_to_string(path).map_err(|error| NoPolicy::Unreadable { path: path.to_owned(), error })?;
-        let loaded = read(text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
+        let loaded =
+            read(path, text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
         Ok(Self {
             listing,
             path: path.to_owned(),
@@ -141,7 +142,7 @@ impl InForce {
                 self.trouble.store(Arc::default());
                 return Ok(());
             }
-            Ok(text) => read(text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
+            Ok(text) => read(&self.path, text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
             Err(error) => Err(format!("{}: cannot be read: {error}", self.path.display())),
         };
         match read {
@@ -171,8 +172,8 @@ impl InForce {
     }
 }
 
-fn read(text: String, defaults: &Defaults, at: Millis) -> Result<Loaded, Vec<Problem>> {
-    let parsed = policy::parse(&text, defaults)?;
+fn read(path: &Path, text: String, defaults: &Defaults, at: Millis) -> Result<Loaded, Vec<Problem>> {
+    let parsed = policy::parse_as(Syntax::of(path), &text, defaults)?;
     Ok(Loaded { policy: parsed.policy, text, at, warnings: parsed.warnings })
 }
 

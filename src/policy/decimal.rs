@@ -2,6 +2,10 @@
 //! 9007199254740993 is not 9007199254740992.
 
 use std::cmp::Ordering;
+use std::fmt;
+
+/// Whole numbers of so many figures are written without an exponent.
+const PLAIN: usize = 21;
 
 /// An exact decimal number: its digits, none of them a needless zero, and the power of ten of the first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +49,29 @@ impl Decimal {
             (false, true) => Ordering::Greater,
             // Without zeros at their ends, digits of one scale compare as text does.
             (false, false) => self.scale.cmp(&other.scale).then_with(|| self.digits.cmp(&other.digits)),
+        }
+    }
+}
+
+/// As JSON writes it: in plain figures where they are few, with an exponent otherwise.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figures = self.digits.as_str();
+        if figures.is_empty() {
+            return f.write_str("0");
+        }
+        if self.negative {
+            f.write_str("-")?;
+        }
+        let scale = usize::try_from(self.scale).ok().filter(|scale| *scale <= PLAIN);
+        match scale {
+            Some(0) => write!(f, "0.{figures}"),
+            Some(scale) if scale >= figures.len() => write!(f, "{figures}{}", "0".repeat(scale - figures.len())),
+            Some(scale) => write!(f, "{}.{}", &figures[..scale], &figures[scale..]),
+            None if (-6..0).contains(&self.scale) => {
+                write!(f, "0.{}{figures}", "0".repeat(usize::try_from(-self.scale).unwrap_or(0)))
+            }
+            None => write!(f, "0.{figures}e{}", self.scale),
         }
     }
 }
@@ -130,6 +157,12 @@ mod tests {
         #[test]
         fn whole_numbers_compare_as_they_do(a: i128, b: i128) {
             prop_assert_eq!(number(&a.to_string()).cmp(&number(&b.to_string())), a.cmp(&b));
+        }
+
+        #[test]
+        fn what_is_written_is_read_as_the_same(text in "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?(e[+-]?[0-9]{1,3})?") {
+            let value = number(&text);
+            prop_assert_eq!(number(&value.to_string()), value);
         }
 
         #[test]

@@ -27,6 +27,18 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Its name in the policy.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Agent => "agent",
+            Self::Upstream => "upstream",
+            Self::Tool => "tool",
+            Self::Global => "global",
+        }
+    }
+
     /// Who shares the counter, in words.
     #[must_use]
     pub fn as_str(self) -> &'static str {

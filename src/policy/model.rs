@@ -98,14 +98,23 @@ pub(super) struct Entries {
     pub matcher: Matcher,
 }
 
+/// Names and globs without more to them.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// As written.
+    pub texts: Vec<String>,
+    pub matcher: Matcher,
+}
+
 /// A policy file that was read without an error. Immutable; cheap to share.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(super) version: Digest,
     /// `Allow` or `Deny`.
     pub(super) default: Action,
-    pub(super) hide: Matcher,
-    pub(super) readers: Matcher,
+    pub(super) description: Option<String>,
+    pub(super) hide: Names,
+    pub(super) readers: Names,
     /// What `all_tools` says.
     pub(super) everywhere: Vec<LimitUse>,
     pub(super) all_tools: Clauses,

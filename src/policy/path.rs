@@ -65,6 +65,12 @@ impl Path {
         }
     }
 
+    /// As in the policy.
+    pub(super) fn in_policy(&self) -> String {
+        let shown = self.shown();
+        if shown.starts_with('[') { format!("args{shown}") } else { format!("args.{shown}") }
+    }
+
     /// As in the policy, without `args.`.
     pub(super) fn shown(&self) -> String {
         let mut shown = String::new();

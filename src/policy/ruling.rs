@@ -93,7 +93,7 @@ pub struct Asked {
 const DEFAULT: &str = "/default";
 
 /// What decides about a tool whatever its arguments.
-enum Decision<'p> {
+pub(super) enum Decision<'p> {
     Hidden {
         rule: String,
     },
@@ -125,8 +125,13 @@ impl Policy {
     /// Rules one call. Total: every tool and every argument has an answer.
     #[must_use]
     pub fn rule(&self, call: &Call<'_>) -> Ruling {
+        self.ruling(self.decide(call.upstream, call.tool, Seen::Call(call)), call)
+    }
+
+    /// The answer that a decision comes to.
+    pub(super) fn ruling(&self, decision: Decision<'_>, call: &Call<'_>) -> Ruling {
         let hidden = false;
-        match self.decide(call.upstream, call.tool, Seen::Call(call)) {
+        match decision {
             Decision::Hidden { rule } => Ruling::Deny { rule, reason: None, hidden: true },
             Decision::Clause(clause) => {
                 Ruling::Deny { rule: clause.pointer.clone(), reason: clause.on_deny.clone(), hidden }
@@ -190,7 +195,7 @@ impl Policy {
     /// Whether the file declares this tool as one that only reads.
     #[must_use]
     pub fn is_reader(&self, upstream: &UpstreamName, tool: &str) -> bool {
-        self.readers.find(upstream, tool, &self.defaults.upstreams).iter().any(|found| found.permits)
+        self.readers.matcher.find(upstream, tool, &self.defaults.upstreams).iter().any(|found| found.permits)
     }
 
     /// The limits that this call counts towards if it is not denied: those of every matching entry, whether or not
@@ -217,9 +222,17 @@ impl Policy {
         asked.into_iter().map(Entry::asked).collect()
     }
 
-    fn decide(&self, upstream: &UpstreamName, tool: &str, seen: Seen<'_>) -> Decision<'_> {
+    /// The entries that apply to a tool, as far as its name goes.
+    pub(super) fn applying(&self, upstream: &UpstreamName, tool: &str) -> Vec<&Entry> {
+        let found = self.tools.matcher.find(upstream, tool, &self.defaults.upstreams);
+        applying(of_entries(&self.tools, &found), |entry| {
+            entry.action > Action::Allow || !entry.clauses.require.is_empty() || !entry.clauses.deny_if.is_empty()
+        })
+    }
+
+    pub(super) fn decide(&self, upstream: &UpstreamName, tool: &str, seen: Seen<'_>) -> Decision<'_> {
         let known = &self.defaults.upstreams;
-        if let Some(hidden) = self.hide.find(upstream, tool, known).first() {
+        if let Some(hidden) = self.hide.matcher.find(upstream, tool, known).first() {
             return Decision::Hidden { rule: format!("/hide/{}", hidden.rule) };
         }
         let found = self.tools.matcher.find(upstream, tool, known);
@@ -234,7 +247,7 @@ impl Policy {
 
 /// What is known of a call.
 #[derive(Clone, Copy)]
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     /// The tool's name alone: what holds whatever the arguments.
     Name,
     /// The call as it came.
@@ -266,27 +279,33 @@ fn of_entries<'p>(entries: &'p Entries, found: &[Found]) -> Vec<(&'p Entry, bool
     found.iter().map(entry).collect()
 }
 
+/// Those that count: what permits, and what restricts; exact names alone where one of them overrides.
+fn applying<'p>(mut matching: Vec<(&'p Entry, bool)>, restricts: impl Fn(&Entry) -> bool) -> Vec<&'p Entry> {
+    matching.retain(|(entry, permits)| *permits || restricts(entry));
+    if matching.iter().any(|(entry, permits)| *permits && entry.overrides) {
+        matching.retain(|(entry, _)| entry.pattern.is_exact());
+    }
+    matching.into_iter().map(|(entry, _)| entry).collect()
+}
+
 /// What these entries make of a call, each with whether its match may permit something.
-fn strictest<'p>(mut matching: Vec<(&'p Entry, bool)>, default: Action, seen: Seen<'_>) -> Decision<'p> {
+fn strictest<'p>(matching: Vec<(&'p Entry, bool)>, default: Action, seen: Seen<'_>) -> Decision<'p> {
     let listed = matching.iter().any(|(_, permits)| *permits);
     if !listed && default == Action::Deny {
         return Decision::Default(default);
     }
     let restricts = |entry: &Entry| seen.action(entry) > Action::Allow || seen.denied_by(&entry.clauses).is_some();
-    matching.retain(|(entry, permits)| *permits || restricts(entry));
-    if matching.iter().any(|(entry, permits)| *permits && entry.overrides) {
-        matching.retain(|(entry, _)| entry.pattern.is_exact());
-    }
-    let risk = matching.iter().filter_map(|(entry, _)| entry.risk).max();
-    let Some(action) = matching.iter().map(|(entry, _)| seen.action(entry)).max() else {
+    let matching = applying(matching, restricts);
+    let risk = matching.iter().filter_map(|entry| entry.risk).max();
+    let Some(action) = matching.iter().map(|entry| seen.action(entry)).max() else {
         return Decision::Default(default);
     };
     if action != Action::Deny
-        && let Some(clause) = matching.iter().find_map(|(entry, _)| seen.denied_by(&entry.clauses))
+        && let Some(clause) = matching.iter().find_map(|entry| seen.denied_by(&entry.clauses))
     {
         return Decision::Clause(clause);
     }
-    let entries: Vec<_> = matching.into_iter().map(|(entry, _)| entry).filter(|e| seen.action(e) == action).collect();
+    let entries: Vec<_> = matching.into_iter().filter(|e| seen.action(e) == action).collect();
     let Some(first) = entries.first().copied() else { return Decision::Default(default) };
     Decision::Entries { action, first, entries, risk }
 }

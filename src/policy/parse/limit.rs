@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::policy::limits::{CounterName, LimitUse, Scope};
 use crate::policy::source::{At, Fields, Reader};
 
-pub(super) const WINDOWS: [(&str, u64); 4] = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)];
+pub(in crate::policy) const WINDOWS: [(&str, u64); 4] = [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)];
 
 const SCOPES: [(&str, Scope); 5] = [
     ("grant", Scope::Grant),

@@ -7,13 +7,15 @@ mod limit;
 mod review;
 mod rules;
 
+pub(super) use limit::WINDOWS;
+
 use std::path::Path;
 
 use crate::call::Digest;
 use crate::call::json::{self, JsonErrorKind, Limits, Node};
 
 use super::limits::LimitUse;
-use super::model::{Action, Clauses, Defaults, Entries, Entry, Policy};
+use super::model::{Action, Clauses, Defaults, Entries, Entry, Names, Policy};
 use super::pattern::{Matcher, Pattern};
 use super::problem::{Problem, Severity};
 use super::source::{At, Fields, Reader};
@@ -98,6 +100,18 @@ fn read(reader: &mut Reader<'_>, syntax: Syntax, text: &str, defaults: &Defaults
     policy(reader, &root, text, defaults)
 }
 
+/// Line and column of the value that a JSON Pointer names in a policy's text, both from 1; `None` where there is none.
+#[must_use]
+pub fn place(syntax: Syntax, text: &str, pointer: &str) -> Option<(usize, usize)> {
+    let mut reader = Reader::new(text);
+    let root = match syntax {
+        Syntax::Json => json(&mut reader, text),
+        Syntax::Yaml => yaml::read(&mut reader, text),
+    }?;
+    let node = root.pointer(pointer)?;
+    Some(json::line_column(text, node.span.start))
+}
+
 /// The tree of a JSON text.
 fn json<'t>(reader: &mut Reader<'_>, text: &'t str) -> Option<Node<'t>> {
     let (document, faults) = match json::read_reporting(text.as_bytes(), &READABLE) {
@@ -128,9 +142,8 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
     reader.duplicates(&root);
     let top = reader.object(&root, &KEYS)?;
     version(reader, &top);
-    for key in ["description", "$schema"] {
-        top.get(key).map(|at| reader.string(&at));
-    }
+    top.get("$schema").map(|at| reader.string(&at));
+    let description = top.get("description").and_then(|at| reader.string(&at)).map(str::to_owned);
     let default = match top.get("default") {
         Some(at) => reader.choice(&at, &[("deny", Action::Deny), ("allow", Action::Allow)]).unwrap_or(Action::Deny),
         None => Action::Deny,
@@ -144,8 +157,9 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
     let policy = Policy {
         version: Digest::of(text.as_bytes()),
         default,
-        hide: matcher(reader, "/hide", hide.iter().map(|listed| &listed.pattern))?,
-        readers: matcher(reader, "/readers", readers.iter().map(|listed| &listed.pattern))?,
+        description,
+        hide: names(reader, "/hide", &hide)?,
+        readers: names(reader, "/readers", &readers)?,
         everywhere,
         all_tools,
         tools: prepared(reader, "/tools", tools)?,
@@ -175,6 +189,11 @@ fn patterns(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> Vec<Listed> {
         }
     }
     listed
+}
+
+fn names(reader: &mut Reader<'_>, pointer: &str, listed: &[Listed]) -> Option<Names> {
+    let texts = listed.iter().map(|listed| listed.pattern.text().to_owned()).collect();
+    Some(Names { texts, matcher: matcher(reader, pointer, listed.iter().map(|listed| &listed.pattern))? })
 }
 
 fn everywhere(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> (Vec<LimitUse>, Clauses) {

@@ -1,7 +1,9 @@
 //! The policy, tested as its readers use it: a file in, rulings out.
 
 mod broken;
+mod conditions;
 mod counters;
+mod forms;
 mod precedence;
 mod properties;
 mod requirement;

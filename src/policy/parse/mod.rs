@@ -3,6 +3,7 @@
 mod approval;
 mod condition;
 mod entry;
+mod idle;
 mod limit;
 mod review;
 mod rules;
@@ -144,6 +145,10 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
     version(reader, &top);
     top.get("$schema").map(|at| reader.string(&at));
     let description = top.get("description").and_then(|at| reader.string(&at)).map(str::to_owned);
+    if top.get("default").is_none() && has_rules(&top) {
+        let words = "without \"default\" a tool that no entry lists is denied; Intercept allows it";
+        reader.warn(top.at.node.span.start, "", words, "write \"default\" to say which is meant");
+    }
     let default = match top.get("default") {
         Some(at) => reader.choice(&at, &[("deny", Action::Deny), ("allow", Action::Allow)]).unwrap_or(Action::Deny),
         None => Action::Deny,
@@ -167,8 +172,14 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
         defaults: defaults.clone(),
     };
     review::overrides(reader, &policy);
+    idle::entries(reader, &policy);
     review::upstreams(reader, &policy, &hide, &readers);
     Some(policy)
+}
+
+/// Whether some tool has rules as Intercept's files have them.
+fn has_rules(top: &Fields<'_, '_>) -> bool {
+    top.get("tools").is_some_and(|tools| tools.members().iter().any(|(_, _, at)| at.get("rules").is_some()))
 }
 
 fn version(reader: &mut Reader<'_>, top: &Fields<'_, '_>) {

@@ -186,6 +186,12 @@ const FILES: &[&str] = &[
     r#"{"version": "1", "methods": {"tools/call": {}, "resources/*": {"action": "require_approval", "risk": "read"}}}"#,
     r#"{"version": "1", "methods": {"prompts/get": {}, "prompts/*": {"action": "deny"}}}"#,
     r#"{"version": "1", "hidden": [], "alltools": {}, "tool": {}, "zzz": 1}"#,
+    r#"{"version": "1", "tools": {"x": {"action": "deny", "require": [{"path": "args.a", "op": "exists"}]}}}"#,
+    r#"{"version": "1", "tools": {"x": {"require": [{"path": "args.a", "op": "lt", "value": 5}, {"path": "args.a", "op": "gte", "value": 5.0}]}}}"#,
+    r#"{"version": "1", "tools": {"x": {"require": [{"path": "args.a", "op": "eq", "value": "b"}, {"path": "args.a", "op": "in", "value": ["c", "d"]}]}}}"#,
+    r#"{"version": "1", "tools": {"x": {"action": "require_approval", "approval": {"when": [{"path": "args.a", "op": "exists"}, {"path": "args.a", "op": "exists", "value": false}]}}}}"#,
+    r#"{"version": "1", "hide": ["delete_*"], "tools": {"*": {"action": "deny"}, "get_*": {}, "delete_user*": {"action": "require_approval"}}}"#,
+    r#"{"version": "1", "tools": {"x": {"rules": []}}}"#,
     "{\n  \"version\": \"3\",\n  \"default\": \"maybe\",\n  \"tools\": {\n    \"é\": { \"action\": \"ask\",\n           \"limits\": 3 },\n    \"b\": 7\n  }\n}\n",
 ];
 

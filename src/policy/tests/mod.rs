@@ -36,8 +36,12 @@ fn rule(policy: &Policy, name: &str, tool: &str) -> Ruling {
 }
 
 fn rule_with(policy: &Policy, tool: &str, arguments: &str) -> Ruling {
+    rule_on(policy, "iam", tool, arguments)
+}
+
+fn rule_on(policy: &Policy, name: &str, tool: &str, arguments: &str) -> Ruling {
     let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
-    policy.rule(&Call { arguments: Some(document.root()), ..Call::new(&upstream("iam"), tool) })
+    policy.rule(&Call { arguments: Some(document.root()), ..Call::new(&upstream(name), tool) })
 }
 
 /// The ruling in few words: `allow /tools/x`, `hide /hide/0`, …

@@ -118,7 +118,8 @@ pub fn router(review: Review) -> Router {
         .route("/login/link/{token}", get(login::link_page).post(login::sign_in_link))
         .route("/logout", post(login::sign_out))
         .route("/live", get(live::upgrade))
-        .route("/assets/{file}", get(finish::asset));
+        .route("/assets/{file}", get(finish::asset))
+        .route("/policy.schema.json", get(finish::policy_schema));
     let api = Router::new()
         .route("/api/v1/calls", get(api::list))
         .route("/api/v1/calls/{id}", get(api::show))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::call::json::{self, Kind, Member, Node};
+use crate::call::json::{self, Kind, Node};
 use crate::policy::decimal::Decimal;
 
 /// A value of the policy file.

@@ -15,50 +15,7 @@ fn yaml(text: &str) -> Policy {
 
 #[test]
 fn rules_as_intercept_has_them() {
-    let policy = yaml(
-        r#"
-version: "1"
-description: payments
-default: deny
-hide: [admin_*]
-tools:
-  "*":
-    rules:
-      - name: never in anger
-        conditions:
-          - {path: args.mood, op: exists, value: false}
-        on_deny: calm down first
-  list_charges:
-    rules: []
-  create_charge:
-    rules:
-      - name: small ones
-        action: evaluate
-        conditions:
-          - path: args.amount
-            op: lte
-            value: 500
-          - path: args.currency
-            op: in
-            value: [eur, usd]
-        on_deny: only up to 500 in eur or usd
-      - name: ask above 100
-        action: require_approval
-        conditions:
-          - path: args.amount
-            op: gt
-            value: 100
-        approval:
-          timeout: 5m
-  refund:
-    rules:
-      - action: deny
-        on_deny: ask finance
-  wire:
-    rules:
-      - action: require_approval
-"#,
-    );
+    let policy = yaml(include_str!("../../../tests/policies/intercept.yaml"));
     for (tool, arguments, expected) in [
         ("list_charges", "{}", "allow /tools/list_charges"),
         ("list_charges", r#"{"mood": "bad"}"#, "deny /tools/*/rules/0/conditions/0"),
@@ -86,21 +43,7 @@ tools:
 
 #[test]
 fn the_canonical_form_says_the_same_and_is_canonical() {
-    let text = r#"{"version": "1", "description": "all of it", "default": "deny", "hide": ["a*", "iam/b"], "readers": ["get_*"],
-        "all_tools": {"require": [{"path": "agent.owner", "op": "glob", "value": ["*@a.example", "*@b.example"], "on_deny": "who?"}],
-            "limits": [{"counter": "all", "window": "minute", "max": 300}]},
-        "tools": {
-            "put": {"action": "require_approval", "reason": "why", "risk": "access", "override": true,
-                "deny_if": [{"all": [{"path": "args.l[*].x", "op": "regex", "value": "^\"\\d"}, {"not": {"path": "args[0]", "op": "eq", "value": {"b": [1.50, null, "x"], "a": -1e400}}}]}],
-                "approval": {"when": [{"any": [{"time": {"zone": "UTC", "from": "22:00", "to": "06:00"}}, {"path": "args.ip", "op": "cidr", "value": "10.0.0.0/8"}]}],
-                    "timeout": "90s", "on_timeout": "escalate", "escalate_to": ["night"], "execute_within": "2h", "approvals": 2,
-                    "reviewers": ["iam", "sec"], "self_approval": false, "require_reason": true, "release": "on_return", "input_after_approval": "review",
-                    "message": "wait", "context": [{"tool": "get_x", "arguments": {"a": "$args.a.b[0]", "c": [1, "$5"]}}]},
-                "rate_limit": {"max": 10, "window": 90},
-                "limits": [{"counter": "c", "window": "day", "max": 5, "scope": "global"}]},
-            "put*": {"action": "deny"},
-            "get_*": {}, "many": [{"lists": false}, {"action": "deny", "reason": "no"}]},
-        "methods": {"resources/*": {"action": "allow"}, "prompts/get": {"action": "deny", "reason": "no prompts"}}}"#;
+    let text = include_str!("../../../tests/policies/everything.json");
     let printed = policy(text).print();
     insta::assert_snapshot!(printed);
     assert_eq!(policy(&printed).print(), printed);

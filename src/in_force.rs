@@ -60,7 +60,10 @@ pub struct Loaded {
 
 /// Looks up what an upstream says of its tool, where it has listed it.
 #[derive(Clone)]
-pub struct Listing(pub Arc<dyn Fn(&UpstreamName, &str) -> Option<Arc<ToolFacts>> + Send + Sync>);
+pub struct Listing(pub Arc<LookUp>);
+
+/// Finds what is known of an upstream's tool of this name.
+pub type LookUp = dyn Fn(&UpstreamName, &str) -> Option<Arc<ToolFacts>> + Send + Sync;
 
 impl std::fmt::Debug for Listing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -37,11 +37,6 @@ impl Decimal {
         Some(Self { negative, scale: exponent.checked_add(before)?, digits: kept.to_owned() })
     }
 
-    /// Whether it is below zero.
-    pub(super) fn is_negative(&self) -> bool {
-        self.negative
-    }
-
     fn magnitude(&self, other: &Self) -> Ordering {
         match (self.digits.is_empty(), other.digits.is_empty()) {
             (true, true) => Ordering::Equal,

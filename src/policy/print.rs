@@ -181,8 +181,8 @@ fn clause(clause: &Clause) -> Json {
 fn condition(own: &Condition) -> Vec<(&'static str, Json)> {
     let list = |several: &[Condition]| Json::List(several.iter().map(|one| Json::Object(condition(one))).collect());
     match own {
-        Condition::Test(path, operator) => test(path.in_policy(), operator),
-        Condition::Fact(fact, operator) => test(fact.shown(), operator),
+        Condition::Test(path, operator) => test(&path.in_policy(), operator),
+        Condition::Fact(fact, operator) => test(&fact.shown(), operator),
         Condition::Time(schedule) => vec![("time", time(schedule))],
         Condition::Not(inner) => vec![("not", Json::Object(condition(inner)))],
         Condition::Any(several) => vec![("any", list(several))],
@@ -190,8 +190,8 @@ fn condition(own: &Condition) -> Vec<(&'static str, Json)> {
     }
 }
 
-fn test(path: String, operator: &Operator) -> Vec<(&'static str, Json)> {
-    let mut fields = vec![("path", Json::string(&path)), ("op", Json::string(operator.name()))];
+fn test(path: &str, operator: &Operator) -> Vec<(&'static str, Json)> {
+    let mut fields = vec![("path", Json::string(path)), ("op", Json::string(operator.name()))];
     let one_or_list = |texts: Vec<String>| match texts.as_slice() {
         [one] => Json::string(one),
         several => Json::strings(several.iter().map(String::as_str)),

@@ -280,7 +280,7 @@ fn of_entries<'p>(entries: &'p Entries, found: &[Found]) -> Vec<(&'p Entry, bool
 }
 
 /// Those that count: what permits, and what restricts; exact names alone where one of them overrides.
-fn applying<'p>(mut matching: Vec<(&'p Entry, bool)>, restricts: impl Fn(&Entry) -> bool) -> Vec<&'p Entry> {
+fn applying(mut matching: Vec<(&Entry, bool)>, restricts: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
     matching.retain(|(entry, permits)| *permits || restricts(entry));
     if matching.iter().any(|(entry, permits)| *permits && entry.overrides) {
         matching.retain(|(entry, _)| entry.pattern.is_exact());

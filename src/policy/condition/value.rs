@@ -48,9 +48,8 @@ impl Value {
             Kind::String(text) => Self::Text(text.clone().into_owned()),
             Kind::Array(elements) => Self::List(elements.iter().map(Self::of).collect::<Option<_>>()?),
             Kind::Object(members) => {
-                let member = |member: &crate::call::json::Member<'_>| {
-                    Some((member.key.clone().into_owned(), Self::of(&member.value)?))
-                };
+                let member =
+                    |member: &json::Member<'_>| Some((member.key.clone().into_owned(), Self::of(&member.value)?));
                 Self::Object(members.iter().map(member).collect::<Option<_>>()?)
             }
         })

@@ -6,6 +6,7 @@ mod counters;
 mod forms;
 mod precedence;
 mod properties;
+mod readme;
 mod requirement;
 mod seed;
 

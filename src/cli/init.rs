@@ -5,13 +5,13 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{Exit, complain, say};
-use crate::policy::SCHEMA;
+use crate::review::assets::POLICY_SCHEMA;
 
 /// The files, each by name and content.
 const FILES: [(&str, &str); 3] = [
     ("placet.toml", include_str!("../init/placet.toml")),
     ("policy.json", include_str!("../init/policy.json")),
-    ("policy.schema.json", SCHEMA),
+    ("policy.schema.json", POLICY_SCHEMA),
 ];
 
 /// Arguments of `placet init`.

@@ -35,8 +35,5 @@ pub(crate) use problem::closest;
 pub use problem::{Problem, Severity};
 pub use ruling::{Asked, Call, MethodRuling, Ruling};
 
-/// The JSON Schema (draft 7) of policy files, for editors. It knows the shape of a file; [`parse`] knows more.
-pub const SCHEMA: &str = include_str!("../../static/policy.schema.json");
-
 #[cfg(test)]
 mod tests;

@@ -153,8 +153,7 @@ pub async fn not_found() -> Failure {
 
 /// `/policy.schema.json`: what editors complete and check policy files with.
 pub async fn policy_schema() -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/schema+json"), (header::CACHE_CONTROL, "public, max-age=3600")];
-    (headers, crate::policy::SCHEMA).into_response()
+    ([(header::CONTENT_TYPE, "application/schema+json")], assets::POLICY_SCHEMA).into_response()
 }
 
 /// `/assets/…`: an embedded file under an address that names its content.

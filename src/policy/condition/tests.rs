@@ -43,7 +43,8 @@ fn each_operator_on_each_type() {
     let glob = || Operator::Glob(vec![Glob::new("prod-*").unwrap().compile_matcher()]);
     let lan = || Operator::Cidr(Networks::parse(["10.0.0.0/8", "fd00::/8"]).unwrap());
     let regex = |text| Operator::Regex(regex::Regex::new(text).unwrap());
-    let table: &[(&str, Operator, &[(&str, (bool, bool))])] = &[
+    type Cases = &'static [(&'static str, (bool, bool))];
+    let table: &[(&str, Operator, Cases)] = &[
         (
             "eq",
             equal(),

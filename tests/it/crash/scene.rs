@@ -327,6 +327,10 @@ impl Caller {
         };
         let about = &answer["result"]["_meta"]["placet/call"];
         let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else {
+            // On the hurried clock a busy machine's upstream is soon given up: that is the last word as well.
+            if answer["error"]["message"].as_str().is_some_and(|words| words.contains("so it did not run")) {
+                return Heard::Over;
+            }
             self.scene.book.note(self.number, format!("heard of no call: {answer}"));
             return Heard::Nothing;
         };

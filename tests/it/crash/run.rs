@@ -183,14 +183,18 @@ impl<'a> Run<'a> {
                 () = play => Ok(Fate::Finished),
                 () = tokio::time::sleep(patience) => {
                     let (left, busy) = (check::left(&self.database()), self.book.records().busy.clone());
-                    Err(format!("not over after {patience:?}: {left:?}, callers {busy:?}"))
+                    Err(format!("not over after {patience:?}: {left:?}, callers {busy:?}{}", scene.condition().await))
                 },
             }
         };
         if matches!(fate, Ok(Fate::Finished)) {
             if self.plan.round % 4 == 3 {
-                let code = process.terminate().await;
-                return if code == Some(0) { fate } else { Err(format!("told to stop it ended with {code:?}")) };
+                return match process.terminate().await {
+                    Some(0) => fate,
+                    // On its way out it came to where it was to die.
+                    None => Ok(Fate::Died),
+                    code => Err(format!("told to stop it ended with {code:?}")),
+                };
             }
             process.kill().await;
         }

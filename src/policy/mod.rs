@@ -20,7 +20,9 @@ mod problem;
 mod ruling;
 pub(crate) mod source;
 
-pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
+pub use limits::{
+    BadKept, Counters, Exceeded, Kept, LimitScope, LimitUse, NotReserved, Reservation, Scope, Uncountable,
+};
 pub use model::{Defaults, Policy};
 pub use parse::{Parsed, parse};
 pub(crate) use problem::closest;

@@ -54,7 +54,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
     let action = action(reader, &fields, kind);
     let approval = fields.get("approval").map(|at| approval::approval(reader, &at));
     let (approval, approval_risk) = approval.unwrap_or_default();
-    let mut limits = limit::limits(reader, &fields);
+    let mut limits = limit::limits(reader, &fields, kind);
     limits.extend(limit::rate_limit(reader, &fields));
     let pattern = pattern.ok()?;
     let overrides = fields.get("override").and_then(|at| reader.flag(&at)).unwrap_or(false);

@@ -102,6 +102,7 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
         methods: prepared(reader, "/methods", methods)?,
         defaults: defaults.clone(),
     };
+    limit::idle(reader, &root, &policy);
     review::overrides(reader, &policy);
     review::upstreams(reader, &policy, &hide, &readers);
     Some(policy)
@@ -130,7 +131,7 @@ fn patterns(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> Vec<Listed> {
 fn everywhere(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> (Vec<LimitUse>, Clauses) {
     let fields = at.and_then(|at| reader.object(&at, &["limits", "require", "deny_if"]));
     let Some(fields) = fields else { return Default::default() };
-    (limit::limits(reader, &fields), clauses(reader, &fields))
+    (limit::limits(reader, &fields, entry::Kind::Tool), clauses(reader, &fields))
 }
 
 fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Clauses {

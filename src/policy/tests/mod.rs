@@ -2,6 +2,8 @@
 
 mod broken;
 mod counters;
+mod limit_errors;
+mod limits;
 mod precedence;
 mod properties;
 mod requirement;

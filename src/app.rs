@@ -94,6 +94,7 @@ impl App {
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
         let policy = Arc::new(load_policy(config, &upstreams, &clock)?);
+        policy.resume_limits(&store, clock.now()).await?;
         let forward: Arc<dyn Forward> = Arc::new(upstreams.clone());
         let rules: Arc<dyn Rules> = Arc::clone(&policy) as _;
         let settings = settings(config);
@@ -246,6 +247,7 @@ fn start_tasks(
         tasks::counting(approvals.clone(), store.clone(), metrics.clone(), clock.clone(), tasks.clone()),
     );
     tasks.spawn_vital("timekeeping", tasks::timekeeping(store.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn_vital("limits", tasks::limits(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
     tasks.spawn_vital("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 

@@ -64,6 +64,7 @@ mod armed {
         "write.answers",
         "write.notices",
         "write.entries",
+        "write.counters",
         // Submit.
         "submit.hold",
         "submit.held",

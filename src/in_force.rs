@@ -3,6 +3,8 @@
 //! Every call is ruled by exactly one version, the one that [`InForce::loaded`] gives at that moment; its hash is
 //! recorded with the call.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,8 @@ use crate::audit::Entry;
 use crate::call::{Digest, Millis, Submission, UpstreamName, json};
 use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, Syntax, ToolFacts};
 use crate::store::{Store, StoreError};
+
+pub use limits::counted;
 
 /// Why the first policy could not be put in force.
 #[derive(Debug, thiserror::Error)]

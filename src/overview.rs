@@ -115,7 +115,7 @@ fn described(policy: &Policy, upstream: &UpstreamName, tool: &KnownTool) -> Tool
         name: Text::new(&tool.name),
         ruling,
         words: Text::new(&words),
-        limits: policy.limits(&call).iter().map(limit).collect(),
+        limits: policy.limits(&call).into_iter().filter_map(limit).collect(),
         rule: Text::new(&rule),
         description: description(&tool.json).map(|text| Text::new(&text)),
     }
@@ -149,13 +149,23 @@ fn listed(groups: &[GroupName]) -> String {
     groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
-fn limit(limit: &LimitUse) -> String {
+/// A limit as a sentence's end; `None` where it only counts, for others to look at.
+fn limit(limit: &LimitUse) -> Option<String> {
+    let most = limit.most()?;
+    let number = most.strip_prefix("up to ").unwrap_or(&most);
     let shared = if limit.scope() == Scope::Global {
         "for all".to_owned()
     } else {
         format!("for each {}", limit.scope().as_str())
     };
-    format!("{} in {} {shared}", limit.max, span(limit.window()))
+    let within = if limit.is_sliding() { "in any" } else { "in" };
+    let time = format!("{within} {} {shared}", span(limit.window()));
+    Some(match (limit.sums(), limit.adds()) {
+        (Some(argument), _) => format!("{argument} {most}, all together, {time}"),
+        (_, Some(0)) => format!("only while {} counts {most} {time}", limit.counter().unwrap_or("the counter")),
+        (_, Some(1) | None) => format!("{number} {time}"),
+        (_, Some(each)) => format!("{number} {time}, of which a call takes {each}"),
+    })
 }
 
 fn span(span: std::time::Duration) -> String {
@@ -163,6 +173,40 @@ fn span(span: std::time::Duration) -> String {
         seconds if seconds < 60 => format!("{seconds} s"),
         seconds if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
         seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
-        seconds => format!("{} min", seconds / 60),
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Defaults, parse};
+
+    #[test]
+    fn limits_are_told_in_words() {
+        let text = r#"{"version": "1", "tools": {"pay": {"limits": [
+            {"counter": "a", "window": "minute", "max": 30},
+            {"counter": "b", "window": "hour", "sliding": true, "max": 5, "scope": "global"},
+            {"counter": "c", "window": "day", "add": "args.amount", "max": 99.50, "scope": "agent"},
+            {"counter": "d", "window": "day", "add": 5, "max": 20},
+            {"counter": "e", "of": "_global", "window": "day", "add": 0, "max": 2, "scope": "tool"}],
+            "rate_limit": {"max": 10, "window": 90}}}}"#;
+        let defaults = Defaults { timeout: std::time::Duration::from_secs(900), upstreams: vec![] };
+        let policy = parse(text, &defaults).unwrap().policy;
+        let upstream = UpstreamName::new("bank").unwrap();
+        let limits = policy.limits(&Call::new(&upstream, "pay"));
+        let words: Vec<_> = limits.into_iter().filter_map(limit).collect();
+        assert_eq!(
+            words,
+            [
+                "30 in 1 min for each agent and upstream",
+                "5 in any 1 h for all",
+                "args.amount up to 99.5, all together, in 1 d for each agent",
+                "20 in 1 d for each agent and upstream, of which a call takes 5",
+                "only while e counts up to 2 in 1 d for each tool",
+                "10 in 90 s for each agent and upstream",
+            ]
+        );
     }
 }

@@ -16,6 +16,7 @@ mod legacy;
 mod list;
 mod meta;
 mod modern;
+mod quota;
 mod reads;
 mod relay;
 mod reply;

@@ -65,7 +65,7 @@ impl Template {
     pub(super) fn in_policy(&self) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Argument(path) => json::quote(&format!("${}", path.in_policy())),
+            Piece::Argument(path) => json::quote(&format!("${}", path.in_full())),
         };
         self.pieces.iter().map(piece).collect()
     }

@@ -27,7 +27,9 @@ mod words;
 mod yaml;
 
 pub use circumstances::{Circumstances, ToolFacts};
-pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
+pub use limits::{
+    BadKept, Counters, Exceeded, Kept, LimitScope, LimitUse, NotReserved, Reservation, Scope, Uncountable,
+};
 pub use model::{Defaults, Policy};
 pub use outline::{Conditions, Outline};
 pub use parse::{Parsed, Syntax, parse, parse_as, place};

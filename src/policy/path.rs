@@ -65,12 +65,6 @@ impl Path {
         }
     }
 
-    /// As in the policy.
-    pub(super) fn in_policy(&self) -> String {
-        let shown = self.shown();
-        if shown.starts_with('[') { format!("args{shown}") } else { format!("args.{shown}") }
-    }
-
     /// As in the policy, without `args.`.
     pub(super) fn shown(&self) -> String {
         let mut shown = String::new();
@@ -83,6 +77,14 @@ impl Path {
             }
         }
         shown
+    }
+}
+
+impl Path {
+    /// As in the policy, with `args`.
+    pub(super) fn in_full(&self) -> String {
+        let shown = self.shown();
+        if shown.starts_with('[') { format!("args{shown}") } else { format!("args.{shown}") }
     }
 }
 

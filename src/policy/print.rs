@@ -8,13 +8,16 @@ use crate::call::{GroupName, InputAfterApproval, OnTimeout, ReleaseWhen};
 
 use super::condition::{Condition, Operator};
 use super::context::Template;
-use super::limits::{LimitUse, Scope};
+use super::limits::{Add, Bound, LimitUse, Owner, Scope};
 use super::model::{Action, Approval, Clause, Clauses, Entries, Entry, Policy};
 use super::parse::WINDOWS;
 use super::schedule::{DAYS, Schedule};
 
 /// Objects and lists that fit into so many characters stand on one line.
 const LINE: usize = 100;
+
+/// What the counter of a rule's rate is called, which has no name of its own.
+const RATE: &str = "rate";
 
 /// A piece of JSON, to be laid out.
 #[derive(Clone, Debug)]
@@ -181,7 +184,7 @@ fn clause(clause: &Clause) -> Json {
 fn condition(own: &Condition) -> Vec<(&'static str, Json)> {
     let list = |several: &[Condition]| Json::List(several.iter().map(|one| Json::Object(condition(one))).collect());
     match own {
-        Condition::Test(path, operator) => test(&path.in_policy(), operator),
+        Condition::Test(path, operator) => test(&path.in_full(), operator),
         Condition::Fact(fact, operator) => test(&fact.shown(), operator),
         Condition::Time(schedule) => vec![("time", time(schedule))],
         Condition::Not(inner) => vec![("not", Json::Object(condition(inner)))],
@@ -283,29 +286,45 @@ fn duration(span: Duration) -> Json {
 
 /// `limits`, and `rate_limit` where it is one.
 fn push_limits(fields: &mut Vec<(&'static str, Json)>, limits: &[LimitUse]) {
-    let window = |limit: &LimitUse| WINDOWS.iter().find(|(_, seconds)| *seconds == limit.window().as_secs());
     let mut list = Vec::new();
-    for limit in limits {
-        match (window(limit), &limit.name.counter) {
-            (Some((window, _)), counter) if counter.is_some() || limit.scope() != Scope::Grant => {
-                let counter = counter.as_deref().unwrap_or("rate_limit");
-                list.push(Json::Object(vec![
-                    ("counter", Json::string(counter)),
-                    ("window", Json::string(window)),
-                    ("max", Json::Text(limit.max.to_string())),
-                    ("scope", Json::string(limit.scope().word())),
-                ]));
+    for own in limits {
+        match (&own.name.counter, &own.bound) {
+            (None, Some(Bound::AtMost(most))) if own.scope() == Scope::Grant => {
+                let window = Json::Text(own.window().as_secs().to_string());
+                let value = Json::Object(vec![("max", Json::Text(most.to_string())), ("window", window)]);
+                fields.push(("rate_limit", value));
             }
-            _ => {
-                let window = Json::Text(limit.window().as_secs().to_string());
-                fields.push((
-                    "rate_limit",
-                    Json::Object(vec![("max", Json::Text(limit.max.to_string())), ("window", window)]),
-                ));
-            }
+            _ => list.push(limit(own)),
         }
     }
     if !list.is_empty() {
         fields.push(("limits", Json::List(list)));
     }
+}
+
+fn limit(limit: &LimitUse) -> Json {
+    let window = WINDOWS.iter().find(|(_, seconds)| *seconds == limit.window().as_secs()).map_or("", |(name, _)| *name);
+    let mut fields = vec![("counter", Json::string(limit.counter().unwrap_or(RATE)))];
+    if let Owner::Shared(owner) = &limit.name.owner {
+        fields.push(("of", Json::string(owner)));
+    }
+    fields.push(("window", Json::string(window)));
+    if limit.is_sliding() {
+        fields.push(("sliding", truth(true)));
+    }
+    fields.push(("scope", Json::string(limit.scope().name())));
+    match &limit.add {
+        Add::Count(1) => {}
+        Add::Count(number) => fields.push(("add", Json::Text(number.to_string()))),
+        Add::Sum { path, .. } => fields.push(("add", Json::string(&path.in_full()))),
+    }
+    fields.push(match &limit.bound {
+        Some(Bound::AtMost(most)) => ("max", Json::Text(most.to_string())),
+        Some(Bound::Below(end)) => ("below", Json::Text(end.to_string())),
+        None => ("only_counts", truth(true)),
+    });
+    if let Some(words) = &limit.on_deny {
+        fields.push(("on_deny", Json::string(words)));
+    }
+    Json::Object(fields)
 }

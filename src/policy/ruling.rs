@@ -201,17 +201,17 @@ impl Policy {
     /// The limits that this call counts towards if it is not denied: those of every matching entry, whether or not
     /// another entry overrides its action, and those of `all_tools`.
     #[must_use]
-    pub fn limits(&self, call: &Call<'_>) -> Vec<LimitUse> {
+    pub fn limits(&self, call: &Call<'_>) -> Vec<&LimitUse> {
         let matching = self.tools.matcher.find(call.upstream, call.tool, &self.defaults.upstreams);
         let of_entries = matching.iter().flat_map(|found| &self.tools.list[found.rule].limits);
-        self.everywhere.iter().chain(of_entries).cloned().collect()
+        self.everywhere.iter().chain(of_entries).collect()
     }
 
     /// The limits that a method counts towards if [`Policy::rule_method`] allows it.
     #[must_use]
-    pub fn method_limits(&self, method: &str) -> Vec<LimitUse> {
+    pub fn method_limits(&self, method: &str) -> Vec<&LimitUse> {
         let matching = self.methods.matcher.find_method(method);
-        matching.iter().flat_map(|found| &self.methods.list[found.rule].limits).cloned().collect()
+        matching.iter().flat_map(|found| &self.methods.list[found.rule].limits).collect()
     }
 
     /// Every entry that requires approval, in the order of the file.

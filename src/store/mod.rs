@@ -14,6 +14,7 @@ mod calls;
 mod calls_read;
 mod checkpoints;
 mod claims;
+mod counters;
 mod evidence;
 mod findings;
 mod identity;
@@ -52,6 +53,7 @@ pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, H
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
 pub use claims::{Claimed, SpentCall};
+pub use counters::CounterRow;
 pub use findings::{FindingScene, Unfound};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,

@@ -230,7 +230,7 @@ fn entry(restoration: &Restoration) -> Entry {
         .with("ended", done.ended)
         .with("agents", done.agents)
         .with("reviewers", done.reviewers)
-        .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords"])
+        .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords", "limits"])
 }
 
 impl std::fmt::Display for Restoration {
@@ -259,7 +259,7 @@ impl std::fmt::Display for Restoration {
             ". What happened since is not known. Calls that were approved then, so that their outcome is unknown: {}; calls \
              that wait for a decision, and may have been decided and run since: {}. Ended: {} sessions, {} sign-in \
              links, {} API tokens. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
-             revoked since (`placet agent list`, `placet reviewer list`)",
+             revoked since (`placet agent list`, `placet reviewer list`). Limits know nothing of what was counted since",
             done.unknown, done.pending, done.sessions, done.links, done.tokens
         )?;
         if done.ended + done.agents + done.reviewers > 0 {

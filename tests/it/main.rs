@@ -12,6 +12,7 @@ mod crash;
 mod finding;
 mod gateway;
 mod house;
+mod limits;
 mod log;
 mod notify;
 mod people;

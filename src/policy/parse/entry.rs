@@ -5,6 +5,7 @@ use crate::policy::model::{Action, Clauses, Entry};
 use crate::policy::pattern::Pattern;
 use crate::policy::source::{At, Fields, Reader};
 
+use super::state::Declared;
 use super::{approval, limit};
 
 /// What the entries of a block speak of.
@@ -30,7 +31,14 @@ pub(super) const RISKS: [(&str, Risk); 6] = [
 ];
 
 /// Reads what stands under one name: an entry, a list of entries, or rules as Intercept has them.
-pub(super) fn named(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Vec<Entry> {
+pub(super) fn named(
+    reader: &mut Reader<'_>,
+    declared: &Declared,
+    key: &str,
+    offset: usize,
+    at: &At<'_, '_>,
+    kind: Kind,
+) -> Vec<Entry> {
     if at.node.as_array().is_some() {
         let elements = reader.list(at);
         if elements.is_empty() {
@@ -40,7 +48,7 @@ pub(super) fn named(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         return elements.iter().filter_map(read).collect();
     }
     if kind == Kind::Tool && at.get("rules").is_some() {
-        return super::rules::entries(reader, key, offset, at);
+        return super::rules::entries(reader, declared, key, offset, at);
     }
     entry(reader, key, offset, at, kind).into_iter().collect()
 }
@@ -80,7 +88,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
     let action = action(reader, &fields, kind);
     let approval = fields.get("approval").map(|at| approval::approval(reader, &at));
     let (approval, approval_risk) = approval.unwrap_or_default();
-    let mut limits = limit::limits(reader, &fields);
+    let mut limits = limit::limits(reader, &fields, kind);
     limits.extend(limit::rate_limit(reader, &fields));
     let pattern = pattern?;
     let lists = fields.get("lists").and_then(|at| reader.flag(&at)).unwrap_or(true);

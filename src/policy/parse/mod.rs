@@ -7,6 +7,7 @@ mod idle;
 mod limit;
 mod review;
 mod rules;
+mod state;
 
 pub(super) use limit::WINDOWS;
 
@@ -171,6 +172,7 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
         methods: prepared(reader, "/methods", methods)?,
         defaults: defaults.clone(),
     };
+    limit::idle(reader, &root, &policy);
     review::overrides(reader, &policy);
     idle::entries(reader, &policy);
     review::upstreams(reader, &policy, &hide, &readers);
@@ -210,7 +212,7 @@ fn names(reader: &mut Reader<'_>, pointer: &str, listed: &[Listed]) -> Option<Na
 fn everywhere(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> (Vec<LimitUse>, Clauses) {
     let fields = at.and_then(|at| reader.object(&at, &["limits", "require", "deny_if"]));
     let Some(fields) = fields else { return Default::default() };
-    (limit::limits(reader, &fields), clauses(reader, &fields))
+    (limit::limits(reader, &fields, entry::Kind::Tool), clauses(reader, &fields))
 }
 
 fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Clauses {
@@ -221,8 +223,9 @@ fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Clauses {
 }
 
 fn entries(reader: &mut Reader<'_>, at: Option<At<'_, '_>>, kind: entry::Kind) -> Vec<Entry> {
+    let declared = state::Declared::find(reader, at.as_ref().filter(|_| kind == entry::Kind::Tool));
     let members = at.and_then(|at| reader.map(&at)).unwrap_or_default();
-    let read = |(key, offset, at): &(&str, usize, At<'_, '_>)| entry::named(reader, key, *offset, at, kind);
+    let read = |(key, offset, at): &(&str, usize, At<'_, '_>)| entry::named(reader, &declared, key, *offset, at, kind);
     let mut entries: Vec<Entry> = members.iter().flat_map(read).collect();
     entries.sort_by(|a, b| {
         let rank = |e: &Entry| (!e.pattern.is_exact(), std::cmp::Reverse(e.pattern.text().len()));

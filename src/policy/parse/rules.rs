@@ -1,13 +1,13 @@
 //! The rules of a tool, as Intercept's files have them: each becomes an entry of its own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::condition::Condition;
-use crate::policy::limits::{CounterName, LimitUse, Scope};
+use crate::policy::limits::{Add, Amount, Bound, CounterName, LimitUse, Owner, Scope, Window};
 use crate::policy::model::{Action, Approval, Clause, Clauses, Entry};
 use crate::policy::source::{At, Fields, Reader};
 
+use super::state::{self, Declared};
 use super::{approval, condition, entry};
 
 const KEYS: [&str; 8] = ["name", "action", "conditions", "on_deny", "rate_limit", "state", "approval", "description"];
@@ -24,7 +24,13 @@ const KINDS: [(&str, Kind); 3] =
     [("evaluate", Kind::Evaluate), ("deny", Kind::Deny), ("require_approval", Kind::RequireApproval)];
 
 /// Reads `{"rules": […]}`. Under `*` it adds to every tool and lists none.
-pub(super) fn entries(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>) -> Vec<Entry> {
+pub(super) fn entries(
+    reader: &mut Reader<'_>,
+    declared: &Declared,
+    key: &str,
+    offset: usize,
+    at: &At<'_, '_>,
+) -> Vec<Entry> {
     let pattern = entry::pattern(reader, key, offset, at, entry::Kind::Tool);
     let Some(fields) = reader.object(at, &["rules", "description"]) else { return Vec::new() };
     fields.get("description").map(|at| reader.string(&at));
@@ -42,14 +48,21 @@ pub(super) fn entries(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At
         clauses: Clauses::default(),
         limits: Vec::new(),
     });
-    let mut entries: Vec<Entry> = rules.iter().filter_map(|at| rule(reader, at, plain.as_ref())).collect();
+    let mut entries: Vec<Entry> =
+        rules.iter().filter_map(|at| rule(reader, declared, key, at, plain.as_ref())).collect();
     if rules.is_empty() {
         entries.extend(plain);
     }
     entries
 }
 
-fn rule(reader: &mut Reader<'_>, at: &At<'_, '_>, plain: Option<&Entry>) -> Option<Entry> {
+fn rule(
+    reader: &mut Reader<'_>,
+    declared: &Declared,
+    tool: &str,
+    at: &At<'_, '_>,
+    plain: Option<&Entry>,
+) -> Option<Entry> {
     let fields = reader.object(at, &KEYS)?;
     for key in ["name", "description"] {
         fields.get(key).map(|at| reader.text(&at));
@@ -63,8 +76,19 @@ fn rule(reader: &mut Reader<'_>, at: &At<'_, '_>, plain: Option<&Entry>) -> Opti
         return None;
     }
     let elements = conditions.map(|at| reader.list(&at)).unwrap_or_default();
+    if kind == Some(Kind::RequireApproval) {
+        state::no_bounds(reader, &elements);
+    }
+    let (bounds, elements): (Vec<_>, Vec<_>) = elements.into_iter().partition(state::is_bound);
     let clauses: Vec<Clause> = elements.iter().filter_map(|at| condition::clause(reader, at)).collect();
-    let limits: Vec<LimitUse> = rate_limit(reader, &fields).into_iter().collect();
+    let mut limits: Vec<LimitUse> = rate_limit(reader, &fields).into_iter().collect();
+    limits.extend(state::counted(reader, declared, tool, &fields));
+    if kind == Some(Kind::Evaluate) {
+        limits.extend(bounds.iter().filter_map(|at| state::bound(reader, declared, at)));
+    }
+    for limit in limits.iter_mut().filter(|limit| limit.on_deny.is_none()) {
+        limit.on_deny.clone_from(&on_deny);
+    }
     let block = fields.get("approval");
     let (mut approval, risk) = block.as_ref().map(|at| approval::approval(reader, at)).unwrap_or_default();
     let action = match kind? {
@@ -96,8 +120,9 @@ fn rate_limit(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Option<LimitU
     let at = fields.get("rate_limit")?;
     let hint = "write calls and a window, as \"5/hour\"; the windows are second, minute, hour and day";
     let (max, window) = reader.parsed(&at, hint, rate)?;
-    let name = CounterName { entry: fields.at.pointer.clone(), counter: None, window, scope: Scope::Global };
-    Some(LimitUse { rule: at.pointer, max, name: Arc::new(name) })
+    let owner = Owner::Entry(fields.at.pointer.clone());
+    let name = CounterName { owner, counter: None, window: Window::fixed(window), scope: Scope::Global };
+    Some(LimitUse::new(at.pointer, name, Add::Count(1), Some(Bound::AtMost(Amount::Whole(max)))))
 }
 
 fn rate(text: &str) -> Result<(u64, Duration), String> {

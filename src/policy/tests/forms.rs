@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Syntax, parse_as};
+use crate::call::{AgentId, Millis};
+use crate::policy::{Counters, LimitScope, LimitUse, NotReserved, Syntax, parse_as};
 
 fn yaml(text: &str) -> Policy {
     parse_as(Syntax::Yaml, text, &defaults(&["iam", "s3"]))
@@ -39,6 +40,44 @@ fn rules_as_intercept_has_them() {
     assert_eq!(reason("create_charge", "{}").as_deref(), Some("only up to 500 in eur or usd"));
     assert_eq!(reason("list_charges", r#"{"mood": 1}"#).as_deref(), Some("calm down first"));
     assert_eq!(reason("refund", "{}").as_deref(), Some("ask finance"));
+}
+
+#[test]
+fn counters_as_intercept_has_them_are_bounded_with_the_calls_own_part() {
+    let policy = yaml(include_str!("../../../tests/policies/intercept.yaml"));
+    let iam = upstream("iam");
+    let mut counters = Counters::new();
+    let mut pay = |agent: u128, arguments: &str, at: i64| {
+        let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
+        let call = Call { arguments: Some(document.root()), ..Call::new(&iam, "transfer") };
+        let limits: Vec<LimitUse> = policy.limits(&call).into_iter().cloned().collect();
+        let agent = AgentId(uuid::Uuid::from_u128(agent));
+        let who = LimitScope { agent, upstream: &iam, tool: "transfer", arguments: call.arguments };
+        counters.reserve(&limits, &who, Millis(at)).map(drop)
+    };
+    assert_eq!(pay(1, r#"{"amount": 1000.25}"#, 0), Ok(()));
+    // Everybody's, whoever calls; up to the bound itself.
+    let refused = pay(2, r#"{"amount": 0.26}"#, 1).unwrap_err();
+    let NotReserved::Exceeded(exceeded) = refused else { panic!("{refused:?}") };
+    assert_eq!(exceeded.rule, "/tools/transfer/rules/0/conditions/0");
+    assert_eq!(exceeded.on_deny.as_deref(), Some("that is all for today"));
+    assert_eq!(exceeded.retry_at, Some(Millis(86_400_000)));
+    assert_eq!(pay(2, r#"{"amount": 0.25}"#, 2), Ok(()));
+    assert_eq!(pay(2, r#"{"amount": 0}"#, 3), Ok(()));
+    // What cannot be added up is denied by the rule that adds it up.
+    for arguments in ["{}", r#"{"amount": -1}"#, r#"{"amount": "1"}"#, r#"{"amount": 1e999}"#] {
+        let refused = pay(1, arguments, 4).unwrap_err();
+        assert!(
+            matches!(&refused, NotReserved::Uncountable(it) if it.rule == "/tools/transfer/rules/0/state/increment_from"),
+            "{arguments}: {refused:?}"
+        );
+    }
+    // The next day begins anew: 999 calls in all, since the bound is below 1000.
+    for call in 0..999 {
+        assert_eq!(pay(1, r#"{"amount": 0}"#, 86_400_000 + call), Ok(()));
+    }
+    let refused = pay(1, r#"{"amount": 0}"#, 86_500_000).unwrap_err();
+    assert!(matches!(&refused, NotReserved::Exceeded(it) if it.rule.ends_with("/conditions/1")), "{refused:?}");
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod broken;
 mod conditions;
 mod counters;
 mod forms;
+mod limit_errors;
+mod limits;
 mod precedence;
 mod properties;
 mod readme;

@@ -31,7 +31,7 @@ use super::people::{self, AgentStands, Person};
 use super::row::{self, StateColumns};
 use super::sealed::Trust;
 use super::spent::Line;
-use super::{ApprovalProof, CallChange, HoldLimits, StoreError};
+use super::{ApprovalProof, CallChange, CounterRow, HoldLimits, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{AgentId, CallId, CallState, Digest, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
@@ -230,6 +230,11 @@ impl<'w> Batch<'w> {
     fn people(&self, ids: impl Iterator<Item = ReviewerId>) -> Result<BTreeMap<ReviewerId, Person>, StoreError> {
         let rows = ids.filter_map(|id| self.people.get(&id));
         rows.map(|row| people::person(row, &self.trust).map(|person| (person.id, person))).collect()
+    }
+
+    /// Takes in what was counted.
+    fn count(&mut self, counted: &[CounterRow]) {
+        self.writes.count(counted);
     }
 
     /// Takes a new call in: row, entry and notice.

@@ -216,6 +216,7 @@ impl<'a> Run<'a> {
         let mut wrong = Vec::new();
         let mut calls = check::calls(&database);
         let entries = check::log(&database, &mut calls, &mut wrong);
+        check::counted(&database, &mut wrong);
         let sent = check::sent(&self.world);
         check::lives(&calls, &sent, &mut wrong);
         check::promises(&calls, &self.book.records(), &mut wrong);

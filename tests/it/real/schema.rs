@@ -45,6 +45,13 @@ async fn it_accepts_what_placet_accepts() {
         include_str!("../../../src/init/policy.json").to_owned(),
         r#"{"version": "1", "tools": {"x": {"rules": [{"conditions": [{"path": "args.a", "op": "exists"}], "rate_limit": "5/hour"}, {"action": "deny"}]}}}"#.to_owned(),
         r#"{"version": "1"}"#.to_owned(),
+        r#"{"version": "1", "tools": {"x": {"limits": [
+            {"counter": "a", "of": "_global", "window": "day", "sliding": true, "add": "args.n", "max": 9.5, "on_deny": "no"},
+            {"counter": "b", "window": "hour", "add": 2, "below": 9}, {"counter": "c", "window": "hour", "only_counts": true}]}}}"#
+            .to_owned(),
+        r#"{"version": "1", "default": "deny", "tools": {"x": {"rules": [{"state": {"counter": "c", "window": "day", "increment_from": "args.n"},
+            "conditions": [{"path": "state.x.c", "op": "lte", "value": 9.5}, {"path": "args.n", "op": "gt", "value": 0}]}]}}}"#
+            .to_owned(),
     ];
     let accepted = judged(&documents).await;
     for (document, accepted) in documents.iter().zip(accepted) {
@@ -72,6 +79,12 @@ async fn it_refuses_what_is_wrong_in_shape() {
         entry(r#"{"reason": " "}"#),
         entry(r#"{"rate_limit": "5/hour"}"#),
         entry(r#"{"limits": [{"counter": "c", "window": "week", "max": 1}]}"#),
+        entry(r#"{"limits": [{"counter": "c", "window": "day", "max": 1, "below": 2}]}"#),
+        entry(r#"{"limits": [{"counter": "c", "window": "day"}]}"#),
+        entry(r#"{"rules": [{"state": {"counter": "a.b", "window": "day"}}]}"#),
+        entry(
+            r#"{"rules": [{"state": {"counter": "c", "window": "day"}, "conditions": [{"path": "state.x.c", "op": "gt", "value": 1}]}]}"#,
+        ),
         entry(r#"{"rules": [{"action": "allow"}]}"#),
         entry(r#"{"rules": [{"rate_limit": "5/week"}]}"#),
         approval(r#"{"timeout": 900}"#),

@@ -175,32 +175,47 @@ async fn what_cannot_be_counted_is_denied_and_does_not_arrive() {
 }
 
 #[tokio::test]
-async fn what_was_not_forwarded_is_given_back_and_what_was_held_is_not() {
-    let mut upstream = Upstream::start().await;
-    let listening = std::mem::replace(&mut upstream.url, "http://127.0.0.1:1/mcp".into());
-    let gate = Gate::serving(POLICY, upstream, &["iam"]).await;
-    let agent = gate.agent("bot").await;
-    assert_ne!(listening, gate.upstream.url);
+async fn what_was_not_forwarded_is_given_back() {
+    let policy = r#"{ "version": "1", "tools": { "hang": {},
+        "echo": { "limits": [ { "counter": "c", "window": "day", "max": 2 } ] } } }"#;
+    let gate = Gate::process_with("legacy", policy).await;
+    let agent = gate.session("bot").await;
+    let _hanging = gate.in_time(agent.call("hang", json!({})), 1).await;
     for _ in 0..4 {
-        let told = agent.stateless("tools/call", json!({"name": "echo", "arguments": {}})).await.text().await.unwrap();
-        assert!(told.contains("Nothing was run"), "{told}");
+        let told = agent.result("echo", json!({})).await;
+        let words = told["error"]["message"].as_str().unwrap();
+        assert!(words.starts_with("Nothing was run: a request with this id"), "{told}");
     }
     // Each was written down before it was tried, and so is that it did not go out.
-    while counted(&gate.store).await.get("echo").is_none_or(|amount| amount != "0") {
+    let mut looks = 0;
+    while counted(&gate.store).await["echo"] != "0" {
+        looks += 1;
+        assert!(looks < 1000, "{:?}", counted(&gate.store).await);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    for n in 0..2 {
-        let params = json!({"name": "put_user_policy", "arguments": {"n": n}});
-        let held = agent.stateless_as(n, "tools/call", params).await;
+    let echo = async |id: u32| answer(agent.post(crate::support::agent::call(id, "echo", &json!({}))).await).await;
+    assert!(echo(2).await["result"]["line"].is_string() && echo(3).await["result"]["line"].is_string());
+    limited(&echo(4).await);
+}
+
+#[tokio::test]
+async fn what_was_held_is_not_given_back_when_it_is_taken_back() {
+    let gate = Gate::with(POLICY).await;
+    let discovered = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{}}"#;
+    gate.upstream.on_result("server/discover", discovered);
+    let agent = gate.agent("bot").await;
+    let params = |n: u32| json!({"name": "put_user_policy", "arguments": {"n": n}});
+    for n in 1..3 {
+        let mut events = gate.approvals.events();
+        let held = agent.stateless_as(n, "tools/call", params(n)).await;
         let call = gate.held("pending").await;
         // Closing the stream takes the call back.
         drop(held);
         while gate.store.call(call.submission.id).await.unwrap().unwrap().state.name() != "cancelled" {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap();
         }
     }
-    let params = json!({"name": "put_user_policy", "arguments": {"n": 2}});
-    limited(&answer(agent.stateless("tools/call", params).await).await);
+    limited(&answer(agent.stateless("tools/call", params(3)).await).await);
     assert_eq!(counted(&gate.store).await["put_user_policy"], "2");
 }
 

@@ -76,10 +76,14 @@ impl Gate {
 
     /// The upstream `iam` is a process that speaks these eras (see `stub_server.py`), and may do anything.
     pub(crate) async fn process(eras: &str) -> Self {
+        Self::process_with(eras, r#"{ "version": "1", "default": "allow", "tools": {} }"#).await
+    }
+
+    /// As [`Gate::process`], under this policy.
+    pub(crate) async fn process_with(eras: &str, policy: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/stub_server.py");
         let command = ["python3", "-u", script, eras].map(str::to_owned).to_vec();
         let transport = Transport::Stdio { command, env: vec![], user: None };
-        let policy = r#"{ "version": "1", "default": "allow", "tools": {} }"#;
         Self::configured(policy, Upstream::start().await, &["iam"], &transport).await
     }
 

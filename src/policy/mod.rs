@@ -5,6 +5,7 @@
 //! an exact name with `override` loosens what globs say, never what `hide` says. What no entry lists falls to the
 //! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
 
+mod by_name;
 mod combine;
 mod condition;
 mod context;
@@ -17,6 +18,7 @@ mod parse;
 mod path;
 mod pattern;
 mod problem;
+pub mod rehearse;
 mod ruling;
 pub(crate) mod source;
 

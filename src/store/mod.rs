@@ -25,6 +25,7 @@ mod people;
 #[cfg(test)]
 mod plans;
 mod receipt;
+mod recorded;
 mod restored;
 mod retention;
 mod row;
@@ -61,6 +62,7 @@ pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
 pub use receipt::Receipted;
+pub use recorded::{Made, RecordedCall};
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};

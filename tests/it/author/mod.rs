@@ -1,0 +1,3 @@
+//! The tools for who writes the policy, from outside.
+
+mod rehearsed;

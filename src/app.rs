@@ -284,7 +284,7 @@ fn start_mails(
 }
 
 /// The configuration's upstream as the gateway takes it.
-fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
+pub(crate) fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
     let transport = match &upstream.transport {
         config::Transport::Stdio { command, env, user } => {
             Transport::Stdio { command: command.clone(), env: env.clone(), user: user.clone() }

@@ -12,6 +12,7 @@ mod init;
 mod output;
 mod reviewer;
 mod serve;
+mod suggest;
 mod test;
 mod watch;
 
@@ -41,6 +42,8 @@ enum Command {
     Check(check::Args),
     /// Run calls through the policy: written ones, or those that the log tells of. Nothing is forwarded or written
     Test(test::Args),
+    /// Propose a policy for an upstream's tools, with a reason for each
+    Suggest(suggest::Args),
     /// Add, list and revoke agents
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Suggest(args) => suggest::run(&args),
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
         Command::Audit(args) => audit::run(args),

@@ -5,7 +5,8 @@
 //! an exact name with `override` loosens what globs say, never what `hide` says. What no entry lists falls to the
 //! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
 
-mod by_name;
+mod about;
+pub mod classify;
 mod combine;
 mod condition;
 mod context;
@@ -21,6 +22,7 @@ mod problem;
 pub mod rehearse;
 mod ruling;
 pub(crate) mod source;
+pub mod suggest;
 
 pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
 pub use model::{Defaults, Policy};

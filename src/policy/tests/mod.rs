@@ -1,7 +1,7 @@
 //! The policy, tested as its readers use it: a file in, rulings out.
 
+mod about;
 mod broken;
-mod by_name;
 mod counters;
 mod precedence;
 mod properties;

@@ -1,5 +1,5 @@
-//! What a policy says of a tool by its name alone, for calls whose arguments nobody has: whether the answer can depend
-//! on them at all.
+//! What else a policy tells of a tool beside the ruling of one call: whether that can depend on arguments at all, and
+//! what its author noted.
 
 use super::model::{Action, Entry, Policy};
 use crate::call::UpstreamName;
@@ -23,6 +23,13 @@ impl Policy {
         let always =
             entries().any(|entry| holds(&entry) && entry.approval.when.is_none() && !self.is_overridden(&found));
         !always && entries().any(|entry| holds(&entry) && entry.approval.when.is_some())
+    }
+
+    /// What the author noted about this tool: the words of the most specific entry that has any.
+    #[must_use]
+    pub fn note(&self, upstream: &UpstreamName, tool: &str) -> Option<&str> {
+        let found = self.tools.matcher.find(upstream, tool, &self.defaults.upstreams);
+        found.iter().find_map(|found| self.tools.list[found.rule].note.as_deref())
     }
 
     /// Whether an exact name among these overrides what globs say: then one glob's word is not the last.

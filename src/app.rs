@@ -240,6 +240,7 @@ fn start_tasks(
         tasks::counting(approvals.clone(), store.clone(), metrics.clone(), clock.clone(), tasks.clone()),
     );
     tasks.spawn_vital("timekeeping", tasks::timekeeping(store.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn("tally", tasks::tally(store.clone(), clock.clone(), tasks.clone()));
     tasks.spawn_vital("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 

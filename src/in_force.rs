@@ -132,7 +132,7 @@ impl InForce {
         };
         match read {
             Ok(loaded) => {
-                store.append(loaded_entry(&loaded)).await?;
+                note(&loaded, store).await?;
                 tracing::info!(version = %loaded.policy.version(), "a new policy is in force");
                 self.current.store(Arc::new(loaded));
                 self.trouble.store(Arc::default());
@@ -153,7 +153,7 @@ impl InForce {
     /// # Errors
     /// The log did not take it.
     pub async fn log_start(&self, store: &Store) -> Result<(), StoreError> {
-        store.append(loaded_entry(&self.loaded())).await
+        note(&self.loaded(), store).await
     }
 }
 
@@ -162,8 +162,11 @@ fn read(text: String, defaults: &Defaults, at: Millis) -> Result<Loaded, Vec<Pro
     Ok(Loaded { policy: parsed.policy, text, at, warnings: parsed.warnings })
 }
 
-fn loaded_entry(loaded: &Loaded) -> Entry {
-    Entry::new("policy.loaded").with("policy", loaded.policy.version().to_string())
+/// Writes in the log that it is in force, and keeps its text for the history.
+async fn note(loaded: &Loaded, store: &Store) -> Result<(), StoreError> {
+    let version = loaded.policy.version();
+    let entry = Entry::new("policy.loaded").with("policy", version.to_string());
+    store.policy_loaded(version, loaded.text.clone(), entry).await
 }
 
 impl Rules for InForce {

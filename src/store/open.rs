@@ -194,6 +194,7 @@ fn migrations() -> Vec<Migration> {
         (10, "findings", include_str!("../../migrations/0010_findings.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
         (12, "holds", include_str!("../../migrations/0012_holds.sql")),
+        (16, "policies", include_str!("../../migrations/0016_policies.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -6,6 +6,7 @@ mod counting;
 mod expiry;
 mod reload;
 mod retention;
+mod tally;
 mod timekeeping;
 
 pub use anchors::{Anchoring, anchor};
@@ -14,4 +15,5 @@ pub use counting::counting;
 pub use expiry::expiry;
 pub use reload::reload;
 pub use retention::retention;
+pub use tally::tally;
 pub use timekeeping::timekeeping;

@@ -1,4 +1,6 @@
 //! The tools for who writes the policy, from outside.
 
+mod form;
 mod rehearsed;
 mod suggested;
+mod tools;

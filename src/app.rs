@@ -155,6 +155,11 @@ impl App {
                 () = learning.learn_tools() => {}
             }
         });
+        if let Some(mailer) = mailer.clone() {
+            let (policy, store, clock) = (Arc::clone(&policy), store.clone(), clock.clone());
+            let letters = tasks::PolicyLetters { policy, store, clock, mailer, public_url: config.public_url.clone() };
+            tasks.spawn("policy_letters", tasks::policy_letters(letters, tasks.clone()));
+        }
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
         Ok(Self {

@@ -14,6 +14,7 @@ use crate::audit::Entry;
 use crate::call::{Digest, Millis, Submission, UpstreamName, json};
 use crate::policy::{self, Call, Counters, Defaults, Policy, Problem, Ruling};
 use crate::store::{Store, StoreError};
+use crate::telemetry;
 
 /// Why the first policy could not be put in force.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +126,7 @@ impl InForce {
         let read = match std::fs::read_to_string(&self.path) {
             Ok(text) if text == self.loaded().text => {
                 self.trouble.store(Arc::default());
+                telemetry::policy_broken(false);
                 return Ok(());
             }
             Ok(text) => read(text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
@@ -136,8 +138,10 @@ impl InForce {
                 tracing::info!(version = %loaded.policy.version(), "a new policy is in force");
                 self.current.store(Arc::new(loaded));
                 self.trouble.store(Arc::default());
+                telemetry::policy_broken(false);
             }
             Err(problems) => {
+                telemetry::policy_broken(true);
                 if self.trouble().is_none_or(|known| known.problems != problems) {
                     tracing::error!(problems, "the policy file is not valid; the last good one stays in force");
                     store.append(Entry::new("policy.refused").with("problems", problems.clone())).await?;

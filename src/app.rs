@@ -156,6 +156,11 @@ impl App {
                 () = learning.learn_tools() => {}
             }
         });
+        if let Some(mailer) = mailer.clone() {
+            let (policy, store, clock) = (Arc::clone(&policy), store.clone(), clock.clone());
+            let letters = tasks::PolicyLetters { policy, store, clock, mailer, public_url: config.public_url.clone() };
+            tasks.spawn("policy_letters", tasks::policy_letters(letters, tasks.clone()));
+        }
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
         Ok(Self {
@@ -248,6 +253,7 @@ fn start_tasks(
     );
     tasks.spawn_vital("timekeeping", tasks::timekeeping(store.clone(), clock.clone(), tasks.clone()));
     tasks.spawn_vital("limits", tasks::limits(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn("tally", tasks::tally(store.clone(), clock.clone(), tasks.clone()));
     tasks.spawn_vital("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 
@@ -292,7 +298,7 @@ fn start_mails(
 }
 
 /// The configuration's upstream as the gateway takes it.
-fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
+pub(crate) fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
     let transport = match &upstream.transport {
         config::Transport::Stdio { command, env, user } => {
             Transport::Stdio { command: command.clone(), env: env.clone(), user: user.clone() }

@@ -16,6 +16,7 @@ use crate::audit::Entry;
 use crate::call::{Digest, Millis, Submission, UpstreamName, json};
 use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, Syntax, ToolFacts};
 use crate::store::{Store, StoreError};
+use crate::telemetry;
 
 pub use limits::counted;
 
@@ -147,6 +148,7 @@ impl InForce {
         let read = match std::fs::read_to_string(&self.path) {
             Ok(text) if text == self.loaded().text => {
                 self.trouble.store(Arc::default());
+                telemetry::policy_broken(false);
                 return Ok(());
             }
             Ok(text) => read(&self.path, text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
@@ -154,12 +156,14 @@ impl InForce {
         };
         match read {
             Ok(loaded) => {
-                store.append(loaded_entry(&loaded)).await?;
+                note(&loaded, store).await?;
                 tracing::info!(version = %loaded.policy.version(), "a new policy is in force");
                 self.current.store(Arc::new(loaded));
                 self.trouble.store(Arc::default());
+                telemetry::policy_broken(false);
             }
             Err(problems) => {
+                telemetry::policy_broken(true);
                 if self.trouble().is_none_or(|known| known.problems != problems) {
                     tracing::error!(problems, "the policy file is not valid; the last good one stays in force");
                     store.append(Entry::new("policy.refused").with("problems", problems.clone())).await?;
@@ -175,7 +179,7 @@ impl InForce {
     /// # Errors
     /// The log did not take it.
     pub async fn log_start(&self, store: &Store) -> Result<(), StoreError> {
-        store.append(loaded_entry(&self.loaded())).await
+        note(&self.loaded(), store).await
     }
 }
 
@@ -184,8 +188,11 @@ fn read(path: &Path, text: String, defaults: &Defaults, at: Millis) -> Result<Lo
     Ok(Loaded { policy: parsed.policy, text, at, warnings: parsed.warnings })
 }
 
-fn loaded_entry(loaded: &Loaded) -> Entry {
-    Entry::new("policy.loaded").with("policy", loaded.policy.version().to_string())
+/// Writes in the log that it is in force, and keeps its text for the history.
+async fn note(loaded: &Loaded, store: &Store) -> Result<(), StoreError> {
+    let version = loaded.policy.version();
+    let entry = Entry::new("policy.loaded").with("policy", version.to_string());
+    store.policy_loaded(version, loaded.text.clone(), entry).await
 }
 
 impl Rules for InForce {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::classify::{Tool, classify};
 use super::schedule::Schedule;
-use crate::call::Millis;
-use crate::call::json::{Kind, Node, Span};
+use crate::call::json::{Kind, Limits, Node, Span, read_strict};
+use crate::call::{Millis, Risk, UpstreamName};
 
 /// What is known around a call. What is not known decides nothing: it is as a missing argument.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,24 +21,38 @@ pub struct Circumstances<'a> {
 }
 
 /// What a server says of a tool, as far as conditions look at it: its claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolFacts {
-    /// What kind of tool it is: `read`, `write`, `destructive`, `execute`, `financial`, `access` or `unknown`.
-    pub class: Option<&'static str>,
+    /// What kind of tool it is taken for: `read`, `write`, `destructive`, `execute`, `financial`, `access`, `unknown`.
+    pub class: &'static str,
     /// Its `annotations` that are true or false.
     pub annotations: BTreeMap<String, bool>,
 }
 
 impl ToolFacts {
-    /// Reads the element of a server's list of tools.
+    /// Reads the element of a server's list of tools. Of one that not everybody reads alike only its name counts.
     #[must_use]
-    pub fn of(tool: &Node<'_>) -> Self {
-        let members = tool.get("annotations").and_then(Node::as_object).unwrap_or_default();
+    pub fn read(upstream: &UpstreamName, name: &str, tool: &str) -> Self {
+        let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
+        let Ok(document) = read_strict(tool.as_bytes(), &limits) else {
+            return Self { class: class_of(upstream, name), annotations: BTreeMap::new() };
+        };
+        let class = word(classify(upstream.as_str(), &Tool::read(name, tool)).class);
+        let members = document.root().get("annotations").and_then(Node::as_object).unwrap_or_default();
         let flag = |member: &crate::call::json::Member<'_>| {
             member.value.as_bool().map(|value| (member.key.clone().into_owned(), value))
         };
-        Self { class: None, annotations: members.iter().filter_map(flag).collect() }
+        Self { class, annotations: members.iter().filter_map(flag).collect() }
     }
+}
+
+fn word(class: Option<Risk>) -> &'static str {
+    class.map_or("unknown", Risk::as_str)
+}
+
+/// What a tool is taken for by its name alone.
+fn class_of(upstream: &UpstreamName, tool: &str) -> &'static str {
+    word(classify(upstream.as_str(), &Tool::named(tool)).class)
 }
 
 /// One thing around a call, as a condition's path names it.
@@ -95,7 +110,7 @@ impl Fact {
             Self::Owner => around.owner.map(text),
             Self::Upstream => Some(text(call.upstream.as_str())),
             Self::Tool => Some(text(without_upstream(call))),
-            Self::Class => around.listed.and_then(|listed| listed.class).map(text),
+            Self::Class => Some(text(around.listed.map_or_else(|| class_of(call.upstream, call.tool), |it| it.class))),
             Self::Annotation(name) => {
                 around.listed.and_then(|listed| listed.annotations.get(name)).map(|value| Kind::Bool(*value))
             }

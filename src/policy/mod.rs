@@ -5,7 +5,9 @@
 //! an exact name with `override` loosens what globs say, never what `hide` says. What no entry lists falls to the
 //! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
 
+mod about;
 mod circumstances;
+pub mod classify;
 mod combine;
 mod condition;
 mod context;
@@ -20,9 +22,11 @@ mod path;
 mod pattern;
 mod print;
 mod problem;
+pub mod rehearse;
 mod ruling;
 mod schedule;
 pub(crate) mod source;
+pub mod suggest;
 mod words;
 mod yaml;
 

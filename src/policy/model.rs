@@ -64,6 +64,8 @@ pub(super) struct Entry {
     pub offset: usize,
     pub action: Action,
     pub reason: Option<String>,
+    /// For who reads the file: agents are never told.
+    pub note: Option<String>,
     pub overrides: bool,
     /// Whether being matched by it is being listed; otherwise it only restricts what others list.
     pub lists: bool,

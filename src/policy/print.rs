@@ -145,6 +145,9 @@ fn entry(entry: &Entry) -> Json {
     if let Some(reason) = &entry.reason {
         fields.push(("reason", Json::string(reason)));
     }
+    if let Some(note) = &entry.note {
+        fields.push(("note", Json::string(note)));
+    }
     if entry.overrides {
         fields.push(("override", truth(true)));
     }

@@ -14,6 +14,7 @@ mod call;
 mod chrome;
 mod decide;
 mod describe;
+mod diff;
 mod failure;
 mod finish;
 mod gate;
@@ -33,8 +34,10 @@ mod session;
 mod site;
 mod timeline;
 mod unknown;
+mod versions;
 pub mod view;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
@@ -42,7 +45,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-pub use overview::{NoOverview, Overview, ToolsOverview};
+pub use overview::{Hypothetical, NoOverview, Overview, ToolsOverview};
 pub use site::{BadSite, Site};
 
 use crate::approvals::Approvals;
@@ -53,6 +56,9 @@ use crate::store::Store;
 
 /// No form of ours is longer.
 const LONGEST_BODY: usize = 64 * 1024;
+
+/// Arguments of a call may have 1 MiB, and take up to three times as much in a form.
+const LONGEST_CALL: usize = 4 * 1024 * 1024;
 
 /// What the reviewer's side works with. Clones share it.
 #[derive(Clone)]
@@ -109,6 +115,11 @@ pub fn router(review: Review) -> Router {
         .route("/audit/checkpoint", get(log::checkpoint))
         .route("/audit/key", get(log::key))
         .route("/policy", get(policy::page))
+        .route(
+            "/policy/try",
+            get(policy::back).post(policy::tried).layer::<_, Infallible>(DefaultBodyLimit::max(LONGEST_CALL)),
+        )
+        .route("/policy/versions/{entry}", get(versions::page))
         .route("/account", get(account::page))
         .route("/account/password", get(account::password_page).post(account::password))
         .route("/account/sessions/revoke", post(account::end_other_sessions))

@@ -25,7 +25,9 @@ mod outbox;
 mod people;
 #[cfg(test)]
 mod plans;
+mod policies;
 mod receipt;
+mod recorded;
 mod restored;
 mod retention;
 mod row;
@@ -33,6 +35,7 @@ mod schema;
 mod sealed;
 mod snapshot;
 mod spent;
+mod tally;
 mod time;
 mod tree;
 mod visible;
@@ -62,10 +65,13 @@ pub use identity::{
 pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
+pub use policies::{PolicyStep, PolicyWhat};
 pub use receipt::Receipted;
+pub use recorded::{Made, RecordedCall};
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};
+pub use tally::ToolCalls;
 pub use visible::{Sight, Waiting};
 pub use writer::Tx;
 

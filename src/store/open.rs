@@ -195,6 +195,7 @@ fn migrations() -> Vec<Migration> {
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
         (12, "holds", include_str!("../../migrations/0012_holds.sql")),
         (14, "limit_counters", include_str!("../../migrations/0014_limit_counters.sql")),
+        (16, "policies", include_str!("../../migrations/0016_policies.sql")),
     ];
     files
         .map(|(version, name, sql)| {

@@ -4,6 +4,7 @@
 mod approvals;
 mod attack;
 mod audit;
+mod author;
 mod backup;
 mod browser;
 mod clock;

@@ -15,11 +15,12 @@ pub(super) enum Kind {
     Method,
 }
 
-const TOOL_KEYS: [&str; 10] =
-    ["action", "reason", "override", "lists", "approval", "risk", "limits", "rate_limit", "require", "deny_if"];
+const TOOL_KEYS: [&str; 11] =
+    ["action", "reason", "note", "override", "lists", "approval", "risk", "limits", "rate_limit", "require", "deny_if"];
 
 /// Of a method nothing is held and nothing has a risk.
-const METHOD_KEYS: [&str; 7] = ["action", "reason", "override", "limits", "rate_limit", "require", "deny_if"];
+const METHOD_KEYS: [&str; 9] =
+    ["action", "reason", "note", "override", "lists", "limits", "rate_limit", "require", "deny_if"];
 
 pub(super) const RISKS: [(&str, Risk); 6] = [
     ("read", Risk::Read),
@@ -106,6 +107,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         let hint = "the reason is shown to the agent with a denial or while a call waits";
         reader.warn(offset, &at.pointer, "nobody is told the reason of an allowed call", hint);
     }
+    let note = fields.get("note").and_then(|at| reader.text(&at));
     let own_risk = fields.get("risk").and_then(|at| reader.choice(&at, &RISKS));
     if let (Some(own), Some(other)) = (own_risk, approval_risk)
         && own != other
@@ -125,6 +127,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         // Only read where there is no error, and then the action is known.
         action: action.unwrap_or(Action::Deny),
         reason,
+        note,
         overrides,
         lists,
         risk,

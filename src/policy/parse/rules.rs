@@ -41,6 +41,7 @@ pub(super) fn entries(
         offset,
         action: Action::Allow,
         reason: None,
+        note: None,
         overrides: false,
         lists: key != "*",
         risk: None,
@@ -64,9 +65,8 @@ fn rule(
     plain: Option<&Entry>,
 ) -> Option<Entry> {
     let fields = reader.object(at, &KEYS)?;
-    for key in ["name", "description"] {
-        fields.get(key).map(|at| reader.text(&at));
-    }
+    let mut words = ["name", "description"].map(|key| fields.get(key).and_then(|at| reader.text(&at)));
+    let note = words.iter_mut().find_map(Option::take);
     let kind = fields.get("action").map_or(Some(Kind::Evaluate), |at| reader.choice(&at, &KINDS));
     let on_deny = fields.get("on_deny").and_then(|at| reader.text(&at));
     let conditions = fields.get("conditions");
@@ -112,7 +112,17 @@ fn rule(
         }
     }
     let plain = plain?.clone();
-    Some(Entry { pointer: at.pointer.clone(), action, reason: on_deny, risk, approval, clauses: own, limits, ..plain })
+    Some(Entry {
+        pointer: at.pointer.clone(),
+        action,
+        reason: on_deny,
+        note,
+        risk,
+        approval,
+        clauses: own,
+        limits,
+        ..plain
+    })
 }
 
 /// `"5/hour"`: so many calls of everybody within one window of the UTC calendar.

@@ -120,9 +120,8 @@ const TABLE: &[(&str, &str, &str)] = &[
 
 fn ruled(policy: &Policy, tool: &str, arguments: &str) -> String {
     let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
-    let listed =
-        read_strict(br#"{"annotations": {"destructiveHint": true, "title": "x"}}"#, &Limits::default()).unwrap();
-    let facts = ToolFacts::of(listed.root());
+    let listed = r#"{"name": "x", "annotations": {"destructiveHint": true, "title": "x"}}"#;
+    let facts = ToolFacts::read(&upstream("iam"), "x", listed);
     let around = Circumstances {
         agent: Some("bot"),
         owner: Some("mira@example.com"),

@@ -1,5 +1,6 @@
 //! The policy, tested as its readers use it: a file in, rulings out.
 
+mod about;
 mod broken;
 mod conditions;
 mod counters;

@@ -20,6 +20,9 @@ fn read(syntax: Syntax, text: &str) -> Policy {
 #[test]
 fn every_example_is_valid_and_does_what_is_said() {
     let (json, yaml) = (blocks("json"), blocks("yaml"));
+    // Lines of calls are tried below, each by itself.
+    let (calls, json): (Vec<_>, Vec<_>) = json.into_iter().partition(|text| text.starts_with("{\"tool\""));
+    assert_eq!(calls.len(), 1);
     let json: Vec<_> = json.iter().map(|text| read(Syntax::Json, text)).collect();
     let yaml: Vec<_> = yaml.iter().map(|text| read(Syntax::Yaml, text)).collect();
     let of = |policy: &Policy, tool, arguments| brief(&rule_with(policy, tool, arguments));

@@ -16,7 +16,9 @@ pub mod queue;
 pub mod text;
 pub mod time;
 pub mod tree;
+pub mod tried;
 pub mod unknown;
+pub mod versions;
 
 #[cfg(test)]
 mod fixtures;

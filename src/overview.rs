@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::call::{ContextResult, GroupName, HeldCall, Millis, OnTimeout, Requirement, ReviewerId, UpstreamName, json};
+use crate::call::{
+    ContextResult, GroupName, HeldCall, Millis, OnTimeout, Requirement, ReviewerId, Risk, UpstreamName, json,
+};
 use crate::gateway::upstream::{KnownTool, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::in_force::{InForce, Loaded};
@@ -199,7 +201,7 @@ fn depending(words: String, conditions: &Conditions) -> String {
 /// A ruling that holds whatever the arguments: in a word, in a sentence, and its rule.
 fn ruled(ruling: Ruling) -> (page::Ruling, String, String) {
     match ruling {
-        Ruling::Allow { rule, .. } => (page::Ruling::Allow, "Runs at once.".to_owned(), rule),
+        Ruling::Allow { rule, risk } => (page::Ruling::Allow, format!("Runs at once.{}", declared(risk)), rule),
         Ruling::Deny { rule, hidden: true, .. } => {
             (page::Ruling::Hide, "Refused, and agents do not see it.".to_owned(), rule)
         }
@@ -207,8 +209,16 @@ fn ruled(ruling: Ruling) -> (page::Ruling, String, String) {
             let why = reason.map(|reason| format!(" {reason}")).unwrap_or_default();
             (page::Ruling::Deny, format!("Refused.{why}"), rule)
         }
-        Ruling::RequireApproval { rule, requirement } => (page::Ruling::Ask, asks(&requirement), rule),
+        Ruling::RequireApproval { rule, requirement } => {
+            let words = format!("{}{}", asks(&requirement), declared(requirement.risk));
+            (page::Ruling::Ask, words, rule)
+        }
     }
+}
+
+/// The risk that the policy itself declares, as a further sentence.
+fn declared(risk: Option<Risk>) -> String {
+    risk.map_or_else(String::new, |risk| format!(" Declared risk: {}.", risk.as_str()))
 }
 
 /// How often a tool was called.

@@ -34,7 +34,7 @@ fn every_example_is_valid_and_does_what_is_said() {
     assert_eq!(refund(r#"{"currency": "eur", "lines": []}"#), "deny /tools/create_refund/require/1");
     let charge = |arguments| of(&yaml[0], "create_charge", arguments);
     assert_eq!(charge(r#"{"amount": 100}"#), "allow /tools/create_charge/rules/0");
-    assert_eq!(charge(r#"{"amount": 101}"#), "hold /tools/create_charge/rules/1");
+    assert_eq!(charge(r#"{"amount": 101}"#), "hold /tools/create_charge/rules/2");
     assert_eq!(charge(r#"{"amount": 501}"#), "deny /tools/create_charge/rules/0/conditions/0");
     assert_eq!(charge("{}"), "deny /tools/create_charge/rules/0/conditions/0");
 }

@@ -15,7 +15,7 @@ const POLICY: &str = r#"{ "version": "1",
     "list_users": { "note": "Nobody minds" },
     "echo": { "require": [ { "path": "args.text", "op": "exists" } ] },
     "create_user": { "action": "deny" },
-    "put_user_policy": { "action": "require_approval" } } }"#;
+    "put_user_policy": { "action": "require_approval", "approval": { "risk": "access" } } } }"#;
 
 /// What the page says of one tool.
 fn row<'p>(page: &'p str, tool: &str) -> &'p str {
@@ -73,7 +73,16 @@ async fn each_tool_has_its_class_its_ruling_and_how_often_it_was_called() {
                 "create_user",
                 &[">Refused<", "<strong>Access</strong>", "about who may do what", "Called once (1 refused), last"],
             ),
-            ("put_user_policy", &[">Asks<", "<strong>Access</strong>", "Called once (1 held), last", "min ago"]),
+            (
+                "put_user_policy",
+                &[
+                    ">Asks<",
+                    "Declared risk: access.",
+                    "<strong>Access</strong>",
+                    "Called once (1 held), last",
+                    "min ago",
+                ],
+            ),
             ("echo", &[">Depends<", "<strong>Unknown</strong>"]),
         ] {
             let row = row(&page, tool);

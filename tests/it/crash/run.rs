@@ -146,7 +146,13 @@ impl<'a> Run<'a> {
             }
             *self.figures.deaths.entry(death.point).or_default() += 1;
             let copy = self.world.copy();
-            self.cut.extend(check::releasing(&check::open(&copy.path().join("placet.db"), true)));
+            let database = check::open(&copy.path().join("placet.db"), true);
+            self.cut.extend(check::releasing(&database));
+            let mut wrong = Vec::new();
+            check::counted(&database, &mut wrong);
+            if !wrong.is_empty() {
+                return Err(wrong.join("\n"));
+            }
         }
         let process = self.world.start(None);
         self.said.push(process.said());

@@ -177,6 +177,7 @@ impl Writer {
     /// Writes the list of what is spent anew, between two transactions: with the rows that give a right now, and without
     /// most of what ended.
     async fn renew_list(&mut self) {
+        failpoint!("spent.renew");
         let view = self.spent.view();
         let renewed = match live_rows(&mut self.connection).await {
             Ok(live) => {
@@ -189,6 +190,7 @@ impl Writer {
             tracing::error!(error, "the list beside the database has grown long, and was not written anew");
             self.spent.put_off();
         }
+        failpoint!("spent.renewed");
     }
 
     /// Carries out and commits what was taken from the queue. Everything of it is answered, come what may.

@@ -93,6 +93,8 @@ mod armed {
         "spent.write",
         "spent.written",
         "spent.synced",
+        "spent.renew",
+        "spent.renewed",
         "release.listed",
         "forward.session",
         "forward.send",

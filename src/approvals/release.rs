@@ -131,10 +131,12 @@ impl Approvals {
             Err(NotChanged::Invalid(..) | NotChanged::NoSuchCall | NotChanged::Declined(())) => return Ok(()),
         };
         failpoint!("release.claimed");
-        self.announce(&claimed);
         if !matches!(claimed.state, CallState::Releasing { .. }) {
+            self.0.store.ends_kept().await;
+            self.announce(&claimed);
             return Ok(());
         }
+        self.announce(&claimed);
         let answer = match self.listed(call, &claimed).await {
             Ok(()) => self.0.forward.forward(&claimed.submission).await,
             Err(why) => Err(why),

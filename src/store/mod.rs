@@ -38,6 +38,7 @@ mod spent;
 mod tally;
 mod time;
 mod tree;
+mod tx;
 mod visible;
 mod writer;
 
@@ -72,9 +73,10 @@ pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};
 pub use tally::ToolCalls;
+pub use tx::Tx;
 pub use visible::{Sight, Waiting};
-pub use writer::Tx;
 
+use self::sealed::LiveRow;
 use self::spent::Spent;
 use crate::call::{CallId, Millis};
 use crate::clock::Clock;
@@ -277,7 +279,7 @@ impl Store {
         if found == spent::Found::Fits && backup::read_mark(&mut opened.connection).await?.is_none() {
             let view = spent.view();
             let live = restored::live_rows(&mut opened.connection).await?;
-            let live = live.into_iter().filter_map(|row| row.line(&view)).collect();
+            let live = live.into_iter().filter(|row| !row.is_older(&view)).map(LiveRow::line).collect();
             spent.renew(live, opened.head.seq).await.map_err(refuse)?;
         }
         Ok((keys, spent, found))

@@ -233,7 +233,8 @@ mod tests {
         let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
         let mut there: Vec<_> = names.filter(|name| name.ends_with(".sql")).collect();
         there.sort();
-        let applied: Vec<_> = migrations().iter().map(|one| format!("{:04}_{}.sql", one.version, one.description)).collect();
+        let applied: Vec<_> =
+            migrations().iter().map(|one| format!("{:04}_{}.sql", one.version, one.description)).collect();
         assert_eq!(applied, there);
     }
 }

@@ -99,7 +99,7 @@ pub(super) struct Written {
     pub head: Head,
     /// The leaves of its new entries.
     pub leaves: Vec<Digest>,
-    /// What ended, for the list of what is spent.
+    /// What ended, or may not be as it was before, for the list of what is spent.
     pub ended: Vec<Line>,
 }
 
@@ -284,7 +284,7 @@ impl<'w> Batch<'w> {
         if let Some(kind) = change.notice {
             self.writes.notice(kind, id, now);
         }
-        self.ended.extend(claims::end(call));
+        self.ended.extend(claims::step(call));
         Ok(call.clone())
     }
 }

@@ -70,7 +70,7 @@ fn rate(policy: &Policy, threads: usize) -> f64 {
                 let document = read_strict(br#"{"n": 12.34}"#, &Limits::default()).expect("JSON");
                 let (agent, arguments) = (AgentId(Uuid::from_u128(thread as u128)), Some(document.root()));
                 for at in 0..EACH {
-                    let limits = policy.limits(&Call { upstream, tool: "x", arguments });
+                    let limits = policy.limits(&Call { arguments, ..Call::new(upstream, "x") });
                     let who = LimitScope { agent, upstream, tool: "x", arguments };
                     // An hour passes in a round, so that sliding windows have all their parts.
                     let now = Millis((at * 3_600_000 / EACH) as i64);

@@ -25,7 +25,9 @@ const ROUNDS: usize = 5;
 const HELD: usize = 1000;
 
 const POLICY: &str = r#"{"version": "1", "default": "deny",
-    "tools": {"read": {"approval": {"risk": "read"}}, "write": {}, "held": {"action": "require_approval"}}}"#;
+    "tools": {"read": {"approval": {"risk": "read"}}, "write": {}, "limited": {"limits": [
+        {"counter": "a", "window": "minute", "max": 9000000}, {"counter": "b", "window": "day", "sliding": true, "max": 9000000}]},
+        "held": {"action": "require_approval"}}}"#;
 
 mod support;
 
@@ -53,7 +55,7 @@ async fn measure() {
     );
     println!("|---|---|---|---|---|---|---|---|");
     for connections in [1, 64] {
-        for tool in ["write", "read"] {
+        for tool in ["write", "limited", "read"] {
             compare(&direct, &through, connections, tool).await;
         }
     }

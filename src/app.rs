@@ -22,7 +22,7 @@ use crate::gateway::upstream::{Transport, UpstreamConfig, Upstreams};
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::identity::{Identity, SessionLimits};
-use crate::in_force::InForce;
+use crate::in_force::{InForce, Listing};
 use crate::lifecycle::Tasks;
 use crate::notary::{LogAtStart, Notary};
 use crate::notify::{self, BadSender, Judgement, Links, Mailer, Security, Smtp, Worker};
@@ -95,6 +95,7 @@ impl App {
         let configs: Vec<_> = config.upstreams.iter().map(upstream_config).collect();
         let upstreams = Upstreams::new(&configs, &tasks, &clock, &entropy)?;
         let policy = Arc::new(load_policy(config, &upstreams, &clock)?);
+        policy.resume_limits(&store, clock.now()).await?;
         let forward: Arc<dyn Forward> = Arc::new(upstreams.clone());
         let pins = Pins::load(store.clone()).await?;
         let rules: Arc<dyn Rules> = Arc::new(Checked { policy: Arc::clone(&policy), pins: pins.clone() });
@@ -160,6 +161,11 @@ impl App {
                 () = learning.learn_tools(&pins) => {}
             }
         });
+        if let Some(mailer) = mailer.clone() {
+            let (policy, store, clock) = (Arc::clone(&policy), store.clone(), clock.clone());
+            let letters = tasks::PolicyLetters { policy, store, clock, mailer, public_url: config.public_url.clone() };
+            tasks.spawn("policy_letters", tasks::policy_letters(letters, tasks.clone()));
+        }
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
         Ok(Self {
@@ -220,7 +226,13 @@ fn load_policy(config: &Config, upstreams: &Upstreams, clock: &Clock) -> anyhow:
     let hashes: BTreeMap<_, _> =
         names.iter().filter_map(|name| Some((name.clone(), upstreams.get(name)?.config_hash()))).collect();
     let defaults = Defaults { timeout: config.hold.timeout, upstreams: names };
-    Ok(InForce::load(&config.policy, defaults, hashes, clock.now())?)
+    Ok(InForce::load(&config.policy, defaults, hashes, listing(upstreams), clock.now())?)
+}
+
+/// What the upstreams say of their tools.
+fn listing(upstreams: &Upstreams) -> Listing {
+    let upstreams = upstreams.clone();
+    Listing(Arc::new(move |upstream, tool| Some(upstreams.get(upstream)?.tool(tool)?.facts)))
 }
 
 async fn log_start(store: &Store, policy: &InForce, config: &Config) -> anyhow::Result<()> {
@@ -245,6 +257,8 @@ fn start_tasks(
         tasks::counting(approvals.clone(), store.clone(), metrics.clone(), clock.clone(), tasks.clone()),
     );
     tasks.spawn_vital("timekeeping", tasks::timekeeping(store.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn_vital("limits", tasks::limits(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
+    tasks.spawn("tally", tasks::tally(store.clone(), clock.clone(), tasks.clone()));
     tasks.spawn_vital("reload", tasks::reload(Arc::clone(policy), store.clone(), clock.clone(), tasks.clone()));
 }
 
@@ -289,7 +303,7 @@ fn start_mails(
 }
 
 /// The configuration's upstream as the gateway takes it.
-fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
+pub(crate) fn upstream_config(upstream: &config::Upstream) -> UpstreamConfig {
     let transport = match &upstream.transport {
         config::Transport::Stdio { command, env, user } => {
             Transport::Stdio { command: command.clone(), env: env.clone(), user: user.clone() }

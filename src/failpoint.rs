@@ -64,6 +64,7 @@ mod armed {
         "write.answers",
         "write.notices",
         "write.entries",
+        "write.counters",
         // Submit.
         "submit.hold",
         "submit.held",
@@ -92,6 +93,8 @@ mod armed {
         "spent.write",
         "spent.written",
         "spent.synced",
+        "spent.renew",
+        "spent.renewed",
         "release.listed",
         "forward.session",
         "forward.send",

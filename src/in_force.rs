@@ -3,6 +3,8 @@
 //! Every call is ruled by exactly one version, the one that [`InForce::loaded`] gives at that moment; its hash is
 //! recorded with the call.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +14,11 @@ use arc_swap::ArcSwap;
 use crate::approvals::Rules;
 use crate::audit::Entry;
 use crate::call::{Digest, Millis, Submission, UpstreamName, json};
-use crate::policy::{self, Call, Counters, Defaults, Policy, Problem, Ruling};
+use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, Syntax, ToolFacts};
 use crate::store::{Store, StoreError};
+use crate::telemetry;
+
+pub use limits::counted;
 
 /// Why the first policy could not be put in force.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +63,23 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
+/// Looks up what an upstream says of its tool, where it has listed it.
+#[derive(Clone)]
+pub struct Listing(pub Arc<LookUp>);
+
+/// Finds what is known of an upstream's tool of this name.
+pub type LookUp = dyn Fn(&UpstreamName, &str) -> Option<Arc<ToolFacts>> + Send + Sync;
+
+impl std::fmt::Debug for Listing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listing")
+    }
+}
+
 /// The policy in force. Shared by everything that rules or shows.
 #[derive(Debug)]
 pub struct InForce {
+    listing: Listing,
     path: PathBuf,
     defaults: Defaults,
     upstreams: BTreeMap<UpstreamName, Digest>,
@@ -70,7 +89,8 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// Puts the file's policy in force. `upstreams`: the configured ones, with the hash of how each is configured.
+    /// Puts the file's policy in force. `upstreams`: the configured ones, with the hash of how each is configured;
+    /// `listing`: what they say of their tools.
     ///
     /// # Errors
     /// The file cannot be read or is wrong: without a policy nothing may be served.
@@ -78,12 +98,15 @@ impl InForce {
         path: &Path,
         defaults: Defaults,
         upstreams: BTreeMap<UpstreamName, Digest>,
+        listing: Listing,
         now: Millis,
     ) -> Result<Self, NoPolicy> {
         let text =
             std::fs::read_to_string(path).map_err(|error| NoPolicy::Unreadable { path: path.to_owned(), error })?;
-        let loaded = read(text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
+        let loaded =
+            read(path, text, &defaults, now).map_err(|problems| NoPolicy::Invalid(path.to_owned(), problems))?;
         Ok(Self {
+            listing,
             path: path.to_owned(),
             defaults,
             upstreams,
@@ -125,19 +148,22 @@ impl InForce {
         let read = match std::fs::read_to_string(&self.path) {
             Ok(text) if text == self.loaded().text => {
                 self.trouble.store(Arc::default());
+                telemetry::policy_broken(false);
                 return Ok(());
             }
-            Ok(text) => read(text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
+            Ok(text) => read(&self.path, text, &self.defaults, now).map_err(|problems| lines(&self.path, &problems)),
             Err(error) => Err(format!("{}: cannot be read: {error}", self.path.display())),
         };
         match read {
             Ok(loaded) => {
-                store.append(loaded_entry(&loaded)).await?;
+                note(&loaded, store).await?;
                 tracing::info!(version = %loaded.policy.version(), "a new policy is in force");
                 self.current.store(Arc::new(loaded));
                 self.trouble.store(Arc::default());
+                telemetry::policy_broken(false);
             }
             Err(problems) => {
+                telemetry::policy_broken(true);
                 if self.trouble().is_none_or(|known| known.problems != problems) {
                     tracing::error!(problems, "the policy file is not valid; the last good one stays in force");
                     store.append(Entry::new("policy.refused").with("problems", problems.clone())).await?;
@@ -153,21 +179,24 @@ impl InForce {
     /// # Errors
     /// The log did not take it.
     pub async fn log_start(&self, store: &Store) -> Result<(), StoreError> {
-        store.append(loaded_entry(&self.loaded())).await
+        note(&self.loaded(), store).await
     }
 }
 
-fn read(text: String, defaults: &Defaults, at: Millis) -> Result<Loaded, Vec<Problem>> {
-    let parsed = policy::parse(&text, defaults)?;
+fn read(path: &Path, text: String, defaults: &Defaults, at: Millis) -> Result<Loaded, Vec<Problem>> {
+    let parsed = policy::parse_as(Syntax::of(path), &text, defaults)?;
     Ok(Loaded { policy: parsed.policy, text, at, warnings: parsed.warnings })
 }
 
-fn loaded_entry(loaded: &Loaded) -> Entry {
-    Entry::new("policy.loaded").with("policy", loaded.policy.version().to_string())
+/// Writes in the log that it is in force, and keeps its text for the history.
+async fn note(loaded: &Loaded, store: &Store) -> Result<(), StoreError> {
+    let version = loaded.policy.version();
+    let entry = Entry::new("policy.loaded").with("policy", version.to_string());
+    store.policy_loaded(version, loaded.text.clone(), entry).await
 }
 
 impl Rules for InForce {
-    fn still_allow(&self, call: &Submission) -> Result<(), String> {
+    fn still_allow(&self, call: &Submission, now: Millis) -> Result<(), String> {
         if self.upstreams.get(&call.upstream) != Some(&call.upstream_config) {
             return Err("its upstream is configured differently since the call was held".into());
         }
@@ -176,7 +205,15 @@ impl Rules for InForce {
         let params = json::read_strict(call.params.as_bytes(), &limits)
             .map_err(|error| format!("its parameters cannot be read: {error}"))?;
         let arguments = params.root().get("arguments");
-        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool: call.tool.as_str(), arguments });
+        let tool = call.tool.as_str();
+        let listed = (self.listing.0)(&call.upstream, tool);
+        let around = Circumstances {
+            agent: Some(call.agent.name.as_str()),
+            owner: Some(call.agent.owner.as_str()),
+            listed: listed.as_deref(),
+            now: Some(now),
+        };
+        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool, arguments, around });
         match ruling {
             Ruling::Deny { rule, .. } => Err(format!("the policy in force denies it ({rule})")),
             Ruling::Allow { .. } | Ruling::RequireApproval { .. } => Ok(()),

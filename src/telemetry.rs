@@ -143,6 +143,7 @@ const CHECKPOINT_SIZE: &str = "placet_log_checkpoint_entries";
 const CHECKPOINT_FAILURES: &str = "placet_log_checkpoint_failures_total";
 const ANCHOR_SIZE: &str = "placet_log_anchor_entries";
 const ANCHOR_FAILURES: &str = "placet_log_anchor_failures_total";
+const POLICY_BROKEN: &str = "placet_policy_reload_failed";
 
 const HOLD_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
 const MAIL_BUCKETS: [f64; 8] = [5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0];
@@ -176,6 +177,7 @@ fn describe() {
     describe_counter!(STORE_FAILURES, "Batches of writes that the database refused");
     describe_gauge!(CHECKPOINT_SIZE, "Entries that the last signed checkpoint of the audit log covers");
     describe_gauge!(ANCHOR_SIZE, "Entries that the last checkpoint covers which an anchor got, by kind and id");
+    describe_gauge!(POLICY_BROKEN, "1 while the policy file is broken, and the last good policy stays in force");
     describe_counter!(ANCHOR_FAILURES, "Checkpoints that did not reach an anchor, by kind and id");
     describe_counter!(
         CHECKPOINT_FAILURES,
@@ -302,6 +304,11 @@ pub fn upstream_failed(upstream: &str) {
 /// Counts a batch of writes that the database refused.
 pub fn store_failed() {
     counter!(STORE_FAILURES).increment(1);
+}
+
+/// Tells whether the policy file on disk is one that cannot be put in force.
+pub fn policy_broken(broken: bool) {
+    gauge!(POLICY_BROKEN).set(if broken { 1.0 } else { 0.0 });
 }
 
 /// Counts alarms in the log.

@@ -215,7 +215,8 @@ impl Way {
                 (Way::Placet(store, work), Operation::Hold, _) => {
                     let draft = work.draft();
                     let (agent, same_call, limits) = (draft.agent, draft.same_call, work.limits);
-                    let made = store.hold(agent, same_call, limits, |_, _| true, move |now| Ok(draft.made(now)));
+                    let made =
+                        store.hold(agent, same_call, limits, Vec::new(), |_, _| true, move |now| Ok(draft.made(now)));
                     match made.await.expect("a write") {
                         Ok(Holding::New(call)) => Some(call.submission.id),
                         other => panic!("the call was not held: {other:?}"),

@@ -8,8 +8,8 @@ use placet::approvals::{
     Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings,
 };
 use placet::call::{
-    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Requirement, ReviewerId, Submission, ToolName,
-    UpstreamName, Verdict,
+    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, Submission,
+    ToolName, UpstreamName, Verdict,
 };
 use placet::clock::Entropy;
 use placet::identity::{AddReviewer, Identity, Roles};
@@ -29,7 +29,7 @@ impl Forward for Allows {
 }
 
 impl Rules for Allows {
-    fn still_allow(&self, _: &Submission) -> Result<(), String> {
+    fn still_allow(&self, _: &Submission, _: Millis) -> Result<(), String> {
         Ok(())
     }
 }

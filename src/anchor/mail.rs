@@ -19,7 +19,7 @@ pub(super) async fn send(mailer: Option<&Mailer>, to: &Email, host: &str, parcel
              entries unnoticed. To compare the log with it:\n\n    placet audit verify --anchor placet.checkpoint\n\n{}",
             parcel.size, parcel.note
         ),
-        attached: ("placet.checkpoint".to_owned(), parcel.note.to_owned()),
+        attached: Some(("placet.checkpoint".to_owned(), parcel.note.to_owned())),
     };
     mailer.post(letter, parcel.at).await
 }

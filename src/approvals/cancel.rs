@@ -53,6 +53,7 @@ impl Approvals {
             Ok(call) => {
                 failpoint!("cancel.cancelled");
                 self.announce(&call);
+                self.0.store.ends_kept().await;
                 Ok(call)
             }
             Err(NotChanged::NoSuchCall) => Err(NotCancelled::NotFound),

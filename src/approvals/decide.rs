@@ -113,8 +113,10 @@ impl Approvals {
                 failpoint!("decide.decided");
                 telemetry::decided(verdict, channel);
                 self.announce(&call);
-                if matches!(call.state, CallState::Approved { .. }) {
-                    self.spawn_release(id, false);
+                match call.state {
+                    CallState::Approved { .. } => self.spawn_release(id, false),
+                    CallState::Rejected { .. } => self.0.store.ends_kept().await,
+                    _ => {}
                 }
                 Ok(call)
             }

@@ -29,6 +29,7 @@ impl Approvals {
                     done => done?,
                 }
             }
+            self.0.store.ends_kept().await;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::call::{Answer, Submission};
+use crate::call::{Answer, Millis, Submission};
 
 /// A boxed future that lives as long as what it borrows.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -27,9 +27,9 @@ pub enum ForwardError {
 
 /// What holds today, asked again when an approved call is about to run.
 pub trait Rules: Send + Sync {
-    /// Whether the policy in force and the configuration still allow this call.
+    /// Whether the policy in force and the configuration still allow this call at this moment.
     ///
     /// # Errors
     /// In a person's words: what forbids it.
-    fn still_allow(&self, call: &Submission) -> Result<(), String>;
+    fn still_allow(&self, call: &Submission, now: Millis) -> Result<(), String>;
 }

@@ -121,7 +121,7 @@ impl Approvals {
                 let once = if store.is_claimed(id) { Err(Forbidden::tampered("it was sent already")) } else { Ok(()) };
                 let allowed = once
                     .and_then(|()| check(scene, &seal, solo, &log))
-                    .and_then(|()| rules.still_allow(&scene.call.submission).map_err(Forbidden::changed));
+                    .and_then(|()| rules.still_allow(&scene.call.submission, scene.now).map_err(Forbidden::changed));
                 Ok(claim_or_revoke(scene, claim, allowed))
             })
             .await?;
@@ -131,10 +131,12 @@ impl Approvals {
             Err(NotChanged::Invalid(..) | NotChanged::NoSuchCall | NotChanged::Declined(())) => return Ok(()),
         };
         failpoint!("release.claimed");
-        self.announce(&claimed);
         if !matches!(claimed.state, CallState::Releasing { .. }) {
+            self.0.store.ends_kept().await;
+            self.announce(&claimed);
             return Ok(());
         }
+        self.announce(&claimed);
         let answer = match self.listed(call, &claimed).await {
             Ok(()) => self.0.forward.forward(&claimed.submission).await,
             Err(why) => Err(why),

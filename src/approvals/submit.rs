@@ -7,7 +7,7 @@ use crate::call::{
     AgentId, CallId, Caller, Digest, Era, HeldCall, Millis, Requirement, Submission, ToolName, UpstreamName,
 };
 use crate::clock::Entropy;
-use crate::store::{HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
+use crate::store::{CounterRow, HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
 
 /// A call that the policy wants approved.
 #[derive(Clone, Debug)]
@@ -126,16 +126,24 @@ fn submission(new: NewCall, same_call: Digest, now: Millis, entropy: &Entropy) -
 }
 
 impl Approvals {
-    /// Holds a call: when this returns `New`, call, log entry and notices are durable.
+    /// Holds a call that counts towards no limit; see [`Approvals::submit_counted`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit(&self, new: NewCall) -> Result<Submitted, SubmitError> {
+        self.submit_counted(new, Vec::new()).await
+    }
+
+    /// Holds a call: when this returns `New`, call, log entry, notices and what it took of its limits are durable.
     ///
     /// # Errors
     /// A bound is reached, Placet is stopping, or the database did not take it; nothing is held then.
-    pub async fn submit(&self, new: NewCall) -> Result<Submitted, SubmitError> {
+    pub async fn submit_counted(&self, new: NewCall, counted: Vec<CounterRow>) -> Result<Submitted, SubmitError> {
         if self.0.tasks.is_stopping() {
             return Err(SubmitError::Stopping);
         }
         failpoint!("submit.hold");
-        match self.hold_or_join(new, self.0.settings.limits).await? {
+        match self.hold_or_join(new, self.0.settings.limits, counted).await? {
             Ok(Holding::New(call)) => {
                 failpoint!("submit.held");
                 self.announce(&call);
@@ -154,13 +162,18 @@ impl Approvals {
     /// The database does not answer.
     pub async fn rejoin(&self, new: NewCall) -> Result<Option<Submitted>, StoreError> {
         let nothing_new = HoldLimits { pending: 0, ..self.0.settings.limits };
-        Ok(match self.hold_or_join(new, nothing_new).await? {
+        Ok(match self.hold_or_join(new, nothing_new, Vec::new()).await? {
             Ok(Holding::Joined(call)) => Some(Submitted { call: *call, how: How::Joined }),
             Ok(Holding::New(_)) | Err(_) => None,
         })
     }
 
-    async fn hold_or_join(&self, new: NewCall, limits: HoldLimits) -> Result<Result<Holding, HoldRefused>, StoreError> {
+    async fn hold_or_join(
+        &self,
+        new: NewCall,
+        limits: HoldLimits,
+        counted: Vec<CounterRow>,
+    ) -> Result<Result<Holding, HoldRefused>, StoreError> {
         let agent = new.agent.id;
         let same_call = same_call(agent, &new.upstream, &new.tool, &new.canonical_arguments);
         let (entropy, seal) = (self.0.entropy.clone(), self.0.seal.clone());
@@ -169,7 +182,7 @@ impl Approvals {
             let proof = seal.held(&submission)?;
             Ok((submission, HoldProof(proof)))
         };
-        self.0.store.hold(agent, same_call, limits, self.answers(), make).await
+        self.0.store.hold(agent, same_call, limits, counted, self.answers(), make).await
     }
 }
 

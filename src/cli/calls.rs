@@ -4,8 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::api::{Api, Failure, Server, block_on};
-use super::{Exit, complain, say};
-use crate::explain::trickery::{Segment, segments};
+use super::{Exit, complain, say, visible};
 
 /// Arguments of `placet calls`.
 #[derive(Debug, clap::Args)]
@@ -243,9 +242,5 @@ fn text(value: &Value, key: &str) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let visible = |segment| match segment {
-        Segment::Text(text) => text.to_owned(),
-        Segment::Badge { label, .. } => format!("⟦{label}⟧"),
-    };
-    segments(&text).into_iter().map(visible).collect()
+    visible(&text)
 }

@@ -13,7 +13,7 @@ use super::{Exit, complain, say};
 use crate::call::json;
 use crate::config::{Config, ConfigProblem, Partial, unreadable};
 use crate::control::{Command, Reply, ReviewerLine};
-use crate::policy::{self, Asked, Defaults, Policy, Problem, Severity};
+use crate::policy::{self, Asked, Defaults, Policy, Problem, Severity, Syntax};
 
 /// Arguments of `placet check`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub struct Args {
     /// Print a JSON list
     #[arg(long)]
     json: bool,
+    /// Print the policy in its canonical form, whatever form and syntax it has; problems go to stderr
+    #[arg(long, conflicts_with = "json")]
+    print: bool,
 }
 
 /// One problem as `--json` prints it.
@@ -48,11 +51,18 @@ struct Report {
     problems: Vec<ConfigProblem>,
     /// Files that could not be opened, and are in `problems` too.
     unopened: usize,
+    /// The policy as it is printed, if it is valid and to be printed.
+    canonical: Option<String>,
 }
 
 /// Checks both files and prints what is wrong with them.
 pub fn run(args: &Args) -> Exit {
     let report = check(args);
+    if args.print {
+        report.problems.iter().for_each(complain);
+        report.canonical.iter().for_each(|text| say(text.trim_end()));
+        return report.exit();
+    }
     if args.json {
         let lines: Vec<_> = report.problems.iter().map(line).collect();
         match serde_json::to_string_pretty(&lines) {
@@ -89,10 +99,12 @@ fn check(args: &Args) -> Report {
     let path = args.policy.clone().or_else(|| known.as_ref().map(|known| known.policy.clone()));
     if let Some(path) = path
         && let Some((text, policy)) = report.policy(&path, known.unwrap_or_default())
-        && let Some(config) = config
     {
+        report.canonical = args.print.then(|| policy.print());
+        let Some(config) = config else { return report };
         let people = reviewers(&config);
-        let problems = policy.asked().iter().flat_map(|asked| judge(&text, asked, &people)).collect::<Vec<_>>();
+        let problems =
+            policy.asked().iter().flat_map(|asked| judge(Syntax::of(&path), &text, asked, &people)).collect::<Vec<_>>();
         report.problems.extend(problems.into_iter().map(|problem| ConfigProblem { file: path.clone(), problem }));
     }
     report
@@ -114,14 +126,12 @@ fn reviewers(config: &Config) -> Vec<ReviewerLine> {
 }
 
 /// What these people cannot do of what the policy asks. Where nobody is known nothing is judged.
-fn judge(text: &str, asked: &Asked, people: &[ReviewerLine]) -> Vec<Problem> {
+fn judge(syntax: Syntax, text: &str, asked: &Asked, people: &[ReviewerLine]) -> Vec<Problem> {
     if people.is_empty() {
         return Vec::new();
     }
-    let document = json::read_strict(text.as_bytes(), &json::Limits { max_bytes: text.len(), max_depth: 64 }).ok();
     let problem = |pointer: String, message: String, hint: &str| {
-        let node = document.as_ref().and_then(|document| document.root().pointer(&pointer));
-        let (line, column) = node.map_or((1, 1), |node| json::line_column(text, node.span.start));
+        let (line, column) = policy::place(syntax, text, &pointer).unwrap_or((1, 1));
         Problem { severity: Severity::Error, line, column, pointer, message, hint: Some(hint.to_owned()) }
     };
     let mut problems = Vec::new();
@@ -178,7 +188,7 @@ impl Report {
     fn policy(&mut self, path: &Path, known: Partial) -> Option<(String, Policy)> {
         let text = self.read(path)?;
         let defaults = Defaults { timeout: known.timeout, upstreams: known.upstreams };
-        let (policy, problems) = match policy::parse(&text, &defaults) {
+        let (policy, problems) = match policy::parse_as(Syntax::of(path), &text, &defaults) {
             Ok(parsed) => (Some(parsed.policy), parsed.warnings),
             Err(problems) => (None, problems),
         };
@@ -223,7 +233,7 @@ mod tests {
 
     fn report(folder: &Path, policy: Option<&str>) -> (Exit, Vec<String>) {
         let policy = policy.map(|name| folder.join(name));
-        let report = check(&Args { config: Some(folder.join("placet.toml")), policy, json: false });
+        let report = check(&Args { config: Some(folder.join("placet.toml")), policy, json: false, print: false });
         let prefix = format!("{}/", folder.display());
         let lines = report.problems.iter().map(|found| found.to_string().replace(&prefix, "")).collect();
         (report.exit(), lines)
@@ -279,7 +289,8 @@ mod tests {
             changed_by_hand: false,
         };
         let judged = |people: &[ReviewerLine]| -> Vec<_> {
-            let problems = policy.asked().iter().flat_map(|asked| judge(text, asked, people)).collect::<Vec<_>>();
+            let problems =
+                policy.asked().iter().flat_map(|asked| judge(Syntax::Json, text, asked, people)).collect::<Vec<_>>();
             problems.iter().map(|p| format!("{}:{} {}: {}", p.line, p.column, p.pointer, p.message)).collect()
         };
         assert!(judged(&[]).is_empty());

@@ -1,14 +1,18 @@
-//! `placet init`: a commented placet.toml and a policy.json to start from.
+//! `placet init`: a commented placet.toml and a policy.json to start from, with the schema that editors check it with.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{Exit, complain, say};
+use crate::review::assets::POLICY_SCHEMA;
 
 /// The files, each by name and content.
-const FILES: [(&str, &str); 2] =
-    [("placet.toml", include_str!("../init/placet.toml")), ("policy.json", include_str!("../init/policy.json"))];
+const FILES: [(&str, &str); 3] = [
+    ("placet.toml", include_str!("../init/placet.toml")),
+    ("policy.json", include_str!("../init/policy.json")),
+    ("policy.schema.json", POLICY_SCHEMA),
+];
 
 /// Arguments of `placet init`.
 #[derive(Debug, clap::Args)]
@@ -18,7 +22,7 @@ pub struct Args {
     folder: PathBuf,
 }
 
-/// Writes both files, or neither.
+/// Writes all files, or none.
 pub fn run(args: &Args) -> Exit {
     match write(&args.folder) {
         Ok(paths) => {

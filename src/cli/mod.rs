@@ -12,13 +12,15 @@ mod init;
 mod output;
 mod reviewer;
 mod serve;
+mod suggest;
+mod test;
 mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use output::{Exit, complain, say};
+pub(crate) use output::{Exit, complain, say, visible};
 
 /// The approval service between AI agents and the MCP servers they can break.
 #[derive(Debug, Parser)]
@@ -38,6 +40,10 @@ enum Command {
     Serve(serve::Args),
     /// Say what is wrong with placet.toml and the policy
     Check(check::Args),
+    /// Run calls through the policy: written ones, or those that the log tells of. Nothing is forwarded or written
+    Test(test::Args),
+    /// Propose a policy for an upstream's tools, with a reason for each
+    Suggest(suggest::Args),
     /// Add, list and revoke agents
     Agent(agent::Args),
     /// Add, list and disable reviewers; make sign-in links and API tokens
@@ -68,6 +74,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Suggest(args) => suggest::run(&args),
         Command::Agent(args) => agent::run(args),
         Command::Reviewer(args) => reviewer::run(args),
         Command::Audit(args) => audit::run(args),

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::explain::trickery::{Segment, segments};
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -31,4 +33,13 @@ pub fn say(line: impl Display) {
 /// Tells a person something beside what was asked for.
 pub fn complain(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// What an agent or a server wrote, for a terminal: it must not move the cursor or hide what stands beside it.
+pub fn visible(text: &str) -> String {
+    let visible = |segment| match segment {
+        Segment::Text(text) => text.to_owned(),
+        Segment::Badge { label, .. } => format!("⟦{label}⟧"),
+    };
+    segments(text).into_iter().map(visible).collect()
 }

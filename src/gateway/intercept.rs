@@ -16,13 +16,13 @@ use super::list::{self, View};
 use super::relay::{self, Edit};
 use super::reply::To;
 use super::respond::Reply;
-use super::{changed, meta, reads, reason, stateless, wait};
+use super::{changed, meta, quota, reads, reason, stateless, wait};
 use crate::approvals::{How, NewCall};
 use crate::call::arguments::Arguments;
 use crate::call::json::{self, Limits, Node, read_strict};
 use crate::call::{Requirement, Risk, ToolName};
 use crate::in_force::Loaded;
-use crate::policy::{self, AskReason, Exceeded, LimitScope, MethodRuling, Policy, Reservation, Ruling};
+use crate::policy::{self, AskReason, Circumstances, Exceeded, MethodRuling, NotReserved, Policy, Reservation, Ruling};
 use crate::telemetry::{self, Ruled};
 
 /// Decides what becomes of a message.
@@ -46,8 +46,8 @@ pub async fn message(context: &Arc<Context>, message: &Message<'_>) -> Reply {
                 let error = RpcError::answer(DENIED, denied_method(method, reason.as_deref()));
                 return Reply::error(&id.text, &error);
             }
-            if let Err(limit) = reserve_method(context, &loaded.policy, method) {
-                return limited_method(context, &id.text, method, limit).await;
+            if let Err(refused) = quota::take_for_method(context, &loaded.policy, id, method).await {
+                return refused;
             }
             let edit = (method == "tools/list").then(|| filter_list(context, id, loaded));
             relay::request(context, message, id, edit, None, None).await
@@ -226,8 +226,15 @@ async fn ruled(
     if call.tool.as_str() == list::WAIT && changed::may_hold(context, policy) {
         return wait::wait(context, Asked::new(context, message, id), call.to, call.arguments).await;
     }
-    let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments };
-    match changed::rule(context, policy, &call.tool, policy.rule(&asked)) {
+    let listed = context.upstream.tool(call.tool.as_str());
+    let around = Circumstances {
+        agent: Some(context.agent.name.as_str()),
+        owner: Some(context.agent.owner.as_str()),
+        listed: listed.as_ref().map(|tool| &*tool.facts),
+        now: Some(context.gateway.clock().now()),
+    };
+    let asked = policy::Call { upstream, tool: call.tool.as_str(), arguments: call.arguments, around };
+    match context.gateway.parts().pins.rule(policy, upstream, &call.tool, policy.rule(&asked)) {
         Ruling::Deny { rule, hidden: true, .. } => {
             telemetry::ruled(Ruled::Denied);
             log_denied(context, &rule, None, Some(&call.tool)).await;
@@ -242,16 +249,23 @@ async fn ruled(
             if let Some(reply) = rejoined(context, message, &call, policy, &rule).await {
                 return reply;
             }
-            match reserve(context, policy, &asked) {
-                Err(limit) => limited(context, &call.to, &call.tool, limit).await,
+            match quota::take(context, policy, &asked) {
                 Ok(reserved) => allowed(context, message, &call, Allowed { policy, rule, risk, reserved }).await,
+                Err(NotReserved::Exceeded(limit)) => quota::limited(context, &call.to, &call.tool, limit).await,
+                Err(NotReserved::Uncountable(why)) => quota::uncountable(context, &call.to, &call.tool, why).await,
             }
         }
         Ruling::RequireApproval { rule, .. } if reason::is_missing(asks, call.reason.as_deref()) => {
             unexplained(context, message, &call, policy, &rule).await
         }
         Ruling::RequireApproval { rule, requirement } => {
-            let reserved = reserve(context, policy, &asked);
+            let reserved = match quota::take(context, policy, &asked) {
+                Ok(reserved) => Ok(reserved),
+                Err(NotReserved::Exceeded(limit)) => Err(limit),
+                Err(NotReserved::Uncountable(why)) => {
+                    return quota::uncountable(context, &call.to, &call.tool, why).await;
+                }
+            };
             held(context, message, call, policy, rule, *requirement, reserved).await
         }
     }
@@ -264,8 +278,8 @@ struct Allowed<'a> {
     reserved: Reservation,
 }
 
-/// Forwards a call that needs nobody. The log has it before the upstream does; for a tool that only reads, before
-/// the agent has the answer.
+/// Forwards a call that needs nobody. The log has it before the upstream does; for a tool that only reads and counts
+/// towards no limit, before the agent has the answer.
 async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>, ruled: Allowed<'_>) -> Reply {
     let entry = context
         .entry("call.allowed")
@@ -273,7 +287,7 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         .with("rule", ruled.rule)
         .with("policy", ruled.policy.version().to_string());
     let store = context.gateway.parts().store.clone();
-    let gate = if ruled.risk == Some(Risk::Read) {
+    let gate = if ruled.risk == Some(Risk::Read) && ruled.reserved.is_empty() {
         let (logged, gate) = oneshot::channel();
         context.gateway.tasks().spawn("log_allowed", async move {
             // Who no longer waits for the answer need not hear of the log.
@@ -282,8 +296,8 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         });
         Some(gate)
     } else {
-        if let Err(error) = store.append(entry).await {
-            context.gateway.parts().policy.counters().give_back(ruled.reserved);
+        if let Err(error) = store.append_counted(entry, quota::rows(&ruled.reserved)).await {
+            quota::give_back(&context.gateway, ruled.reserved, false);
             return Reply::error(&call.id.text, &not_logged(&error, "Nothing was run"));
         }
         None
@@ -295,8 +309,8 @@ async fn allowed(context: &Arc<Context>, message: &Message<'_>, call: &Call<'_>,
         Err(why) => relay::unusable(&id, "The tool ran, but its result", &why),
     });
     telemetry::ruled(Ruled::Allowed);
-    let policy = Arc::clone(&context.gateway.parts().policy);
-    let unsent = Box::new(move || policy.counters().give_back(ruled.reserved));
+    let gateway = context.gateway.clone();
+    let unsent = Box::new(move || quota::give_back(&gateway, ruled.reserved, true));
     relay::request(context, message, call.id, Some(edit), gate, Some(unsent)).await
 }
 
@@ -383,64 +397,28 @@ async fn submit(
             let tool = new.tool.clone();
             return match approvals.rejoin(new).await {
                 Ok(Some(submitted)) => hold::hold(context, asked, to, submitted).await,
-                Ok(None) => limited(context, &to, &tool, limit).await,
+                Ok(None) => quota::limited(context, &to, &tool, limit).await,
                 Err(error) => Reply::message(to.not_submitted(&error.into())),
             };
         }
     };
-    let give_back = || context.gateway.parts().policy.counters().give_back(reserved);
-    match approvals.submit(new).await {
+    match approvals.submit_counted(new, quota::rows(&reserved)).await {
         Ok(submitted) => {
             match submitted.how {
                 How::New => {
                     telemetry::ruled(Ruled::Held);
                     reads::start(context, &submitted.call);
                 }
-                How::Joined => give_back(),
+                How::Joined => quota::give_back(&context.gateway, reserved, false),
             }
             hold::hold(context, asked, to, submitted).await
         }
         Err(error) => {
-            give_back();
+            quota::give_back(&context.gateway, reserved, false);
             tracing::warn!(%error, "a call was not held");
             Reply::message(to.not_submitted(&error))
         }
     }
-}
-
-/// Takes the call's quota.
-fn reserve(context: &Context, policy: &Policy, call: &policy::Call<'_>) -> Result<Reservation, Exceeded> {
-    let who = LimitScope { agent: context.agent.id, upstream: call.upstream, tool: call.tool };
-    let now = context.gateway.clock().now();
-    context.gateway.parts().policy.counters().reserve(&policy.limits(call), &who, now)
-}
-
-/// Takes the quota of a method that is not a tool call. It is not given back: a method has no outcome of its own.
-fn reserve_method(context: &Context, policy: &Policy, method: &str) -> Result<(), Exceeded> {
-    let limits = policy.method_limits(method);
-    if limits.is_empty() {
-        return Ok(());
-    }
-    let who = LimitScope { agent: context.agent.id, upstream: context.upstream.name(), tool: method };
-    let now = context.gateway.clock().now();
-    context.gateway.parts().policy.counters().reserve(&limits, &who, now).map(drop)
-}
-
-async fn limited_method(context: &Context, id: &str, method: &str, limit: Exceeded) -> Reply {
-    telemetry::ruled(Ruled::Limited);
-    let method: String = method.chars().take(100).collect();
-    let words = format!(
-        "{method} was not passed on, because a limit on it is reached. It may be sent again at {}.",
-        limit.retry_at
-    );
-    append(context, context.entry("call.limited").with("rule", limit.rule).with("method", method)).await;
-    Reply::error(id, &RpcError::answer(DENIED, words))
-}
-
-async fn limited(context: &Context, to: &To, tool: &ToolName, limit: Exceeded) -> Reply {
-    telemetry::ruled(Ruled::Limited);
-    append(context, context.entry("call.limited").tool(tool).with("rule", limit.rule)).await;
-    Reply::message(to.limited(limit.retry_at))
 }
 
 async fn log_denied(context: &Context, rule: &str, method: Option<&str>, tool: Option<&ToolName>) {
@@ -455,7 +433,7 @@ async fn log_denied(context: &Context, rule: &str, method: Option<&str>, tool: O
 }
 
 /// Logs what was refused. If the log takes nothing, the refusal stands all the same.
-async fn append(context: &Context, entry: crate::audit::Entry) {
+pub(super) async fn append(context: &Context, entry: crate::audit::Entry) {
     if let Err(error) = context.gateway.parts().store.append(entry).await {
         tracing::error!(%error, "a refused call was not logged");
     }

@@ -2,7 +2,7 @@
 //! says is put in; every other byte stays.
 
 use crate::call::json::{self, Document, JsonError, Limits, Node, Span, quote};
-use crate::call::{CallId, Disposition};
+use crate::call::{CallId, Disposition, Millis};
 
 /// Placet's own key: the call's id, state and disposition.
 pub const CALL: &str = "placet/call";
@@ -34,6 +34,8 @@ pub struct Facts {
     pub authorization: Option<Remediation>,
     /// What a person found out about a call whose outcome was unknown.
     pub ran: Option<bool>,
+    /// When a call that a limit kept from running may come again, as far as is known.
+    pub retry_at: Option<Millis>,
 }
 
 /// What can be done about a missing approval, SEP-2848.
@@ -61,6 +63,9 @@ impl Facts {
         }
         if let Some(ran) = self.ran {
             call.push(format!(r#""found_to_have_run":{ran}"#));
+        }
+        if let Some(at) = self.retry_at {
+            call.push(format!(r#""retry_at":"{at}""#));
         }
         let mut members = vec![format!(r#""{CALL}":{{{}}}"#, call.join(","))];
         if let Some(disposition) = self.disposition {

@@ -17,6 +17,7 @@ mod legacy;
 mod list;
 mod meta;
 mod modern;
+mod quota;
 mod reads;
 mod reason;
 mod relay;

@@ -52,11 +52,20 @@ impl To {
     }
 
     /// A limit of the policy is reached.
-    pub fn limited(&self, retry_at: Millis) -> String {
+    pub fn limited(&self, retry_at: Option<Millis>, reason: Option<&str>) -> String {
+        let why = reason.map_or(String::new(), |reason| format!(": {}", sentence(reason)));
+        let again = again(retry_at, "called");
+        let text = format!("This call did not run, because a limit on such calls is reached{why}. {again}");
+        self.result(&text, &Facts { state: "limited", retry_at, ..Facts::default() })
+    }
+
+    /// What a limit of the policy adds up is no number of 0 or more.
+    pub fn uncountable(&self, argument: &str, why: &str) -> String {
         let text = format!(
-            "This call did not run, because a limit on such calls is reached. It may be called again at {retry_at}."
+            "This call did not run, because a limit on such calls adds up {argument}, which {why}. Call it again with a \
+             number of 0 or more there."
         );
-        self.not_held(&text, "limited", None)
+        self.not_held(&text, "denied", None)
     }
 
     /// There is no such tool, or none that this agent may know of.
@@ -84,11 +93,12 @@ impl To {
                     .to_owned()
             }
         };
-        let state = match error {
-            SubmitError::TooManyPending(_) | SubmitError::TooManyNew { .. } => "limited",
-            SubmitError::Stopping | SubmitError::Store(_) => "refused",
+        let (state, retry_at) = match error {
+            SubmitError::TooManyPending(_) => ("limited", None),
+            SubmitError::TooManyNew { retry_at, .. } => ("limited", Some(*retry_at)),
+            SubmitError::Stopping | SubmitError::Store(_) => ("refused", None),
         };
-        self.not_held(&text, state, None)
+        self.result(&text, &Facts { state, retry_at, ..Facts::default() })
     }
 
     /// `placet_wait` was asked for a call that this agent does not have here.
@@ -245,6 +255,15 @@ fn facts(call: &HeldCall, before: bool) -> Facts {
         already: before.then(|| call.changed_at.to_string()),
         authorization: None,
         ran: None,
+        retry_at: None,
+    }
+}
+
+/// When what a limit kept from running may come again.
+pub(super) fn again(retry_at: Option<Millis>, verb: &str) -> String {
+    match retry_at {
+        Some(at) => format!("It may be {verb} again at {at}."),
+        None => "It alone is more than the limit allows: it must not come again unchanged.".to_owned(),
     }
 }
 

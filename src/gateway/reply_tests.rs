@@ -188,8 +188,18 @@ fn calls_that_were_never_held() {
             .starts_with("This call did not run, because the policy here does not allow it: writes are frozen. ")
     );
     assert_eq!(denied["result"]["_meta"]["placet/call"]["state"], "denied");
-    let limited = read(to(Era::Sessions).limited(NOW));
-    assert!(words(&limited).contains("2026-11-22T14:02:11.000Z"));
+    let limited = read(to(Era::Sessions).limited(Some(NOW), None));
+    let said = "This call did not run, because a limit on such calls is reached. It may be called again at \
+                2026-11-22T14:02:11.000Z.";
+    assert_eq!(words(&limited), said);
+    let meta = serde_json::json!({"state": "limited", "retry_at": "2026-11-22T14:02:11.000Z"});
+    assert_eq!(limited["result"]["_meta"]["placet/call"], meta);
+    let never = read(to(Era::Sessions).limited(None, Some("100 a day are enough. ")));
+    assert!(words(&never).contains("is reached: 100 a day are enough. It alone is more than the limit allows"));
+    assert_eq!(never["result"]["_meta"]["placet/call"], serde_json::json!({"state": "limited"}));
+    let uncountable = read(to(Era::Stateless).uncountable("args.amount", "is missing"));
+    assert!(words(&uncountable).contains("adds up args.amount, which is missing. Call it again with a number"));
+    assert_eq!(uncountable["result"]["_meta"]["placet/call"]["state"], "denied");
     let unknown = read(to(Era::Sessions).unknown_tool("x\"y"));
     assert_eq!(
         (unknown["error"]["code"].as_i64(), unknown["error"]["message"].as_str()),
@@ -201,6 +211,9 @@ fn calls_that_were_never_held() {
         SubmitError::Stopping,
         SubmitError::Store(crate::store::StoreError::Stopping),
     ] {
-        assert!(words(&read(to(Era::Sessions).not_submitted(&error))).starts_with("This call did not run"));
+        let told = read(to(Era::Sessions).not_submitted(&error));
+        assert!(words(&told).starts_with("This call did not run"));
+        let retry_at = told["result"]["_meta"]["placet/call"]["retry_at"].as_str();
+        assert_eq!(retry_at, words(&told).contains("again at").then_some("2026-11-22T14:02:11.000Z"));
     }
 }

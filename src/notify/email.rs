@@ -229,6 +229,7 @@ impl Mailer {
         let boundary = format!("=_{}", header(message_id, 40).replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
         let text = SinglePart::plain(message.text.clone());
         let parts = match attached {
+            None if message.html.is_empty() => MultiPart::mixed().boundary(boundary).singlepart(text),
             None => MultiPart::alternative()
                 .boundary(boundary)
                 .singlepart(text)

@@ -16,7 +16,7 @@ pub struct Letter {
     /// What it says, in plain text.
     pub text: String,
     /// The name and the text of the file that goes with it.
-    pub attached: (String, String),
+    pub attached: Option<(String, String)>,
 }
 
 impl Mailer {
@@ -27,7 +27,7 @@ impl Mailer {
     pub async fn post(&self, letter: Letter, at: Millis) -> Result<(), String> {
         let Letter { to, message_id, subject, text, attached } = letter;
         let message = Message { subject, text, html: String::new() };
-        let mail = self.compose(&to, &message_id, at, message, Some(attached)).map_err(|error| error.to_string())?;
+        let mail = self.compose(&to, &message_id, at, message, attached).map_err(|error| error.to_string())?;
         self.send(mail).await.map_err(|error| match error {
             SendError::Unreachable(why) | SendError::Stalled(why) | SendError::Later(why) | SendError::Never(why) => {
                 why.plain

@@ -60,6 +60,17 @@ impl Template {
     }
 }
 
+impl Template {
+    /// The arguments as the policy has them.
+    pub(super) fn in_policy(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Argument(path) => json::quote(&format!("${}", path.in_full())),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+}
+
 fn push(pieces: &mut Vec<Piece>, text: &str) {
     match pieces.last_mut() {
         Some(Piece::Text(last)) => last.push_str(text),

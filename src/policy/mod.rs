@@ -5,6 +5,9 @@
 //! an exact name with `override` loosens what globs say, never what `hide` says. What no entry lists falls to the
 //! default, which is deny where the file names none. See [`combine`] for several entries that all ask for approval.
 
+mod about;
+mod circumstances;
+pub mod classify;
 mod combine;
 mod condition;
 mod context;
@@ -13,17 +16,28 @@ pub(crate) mod duration;
 mod limits;
 mod methods;
 mod model;
+mod outline;
 mod parse;
 mod path;
 mod pattern;
+mod print;
 mod problem;
+pub mod rehearse;
 mod ruling;
+mod schedule;
 pub(crate) mod source;
+pub mod suggest;
 mod tool;
+mod words;
+mod yaml;
 
-pub use limits::{Counters, Exceeded, LimitScope, LimitUse, Reservation, Scope};
+pub use circumstances::{Circumstances, ToolFacts};
+pub use limits::{
+    BadKept, Counters, Exceeded, Kept, LimitScope, LimitUse, NotReserved, Reservation, Scope, Uncountable,
+};
 pub use model::{AskReason, Defaults, Policy, ToolChanges};
-pub use parse::{Parsed, parse};
+pub use outline::{Conditions, Outline};
+pub use parse::{Parsed, Syntax, parse, parse_as, place};
 pub(crate) use problem::closest;
 pub use problem::{Problem, Severity};
 pub use ruling::{Asked, Call, MethodRuling, Ruling};

@@ -49,6 +49,17 @@ pub enum ToolChanges {
     Deny,
 }
 
+impl ToolChanges {
+    /// As files name it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Whether an agent is asked why it makes a call; ordered, the strictest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AskReason {
@@ -85,7 +96,11 @@ pub(super) struct Entry {
     pub offset: usize,
     pub action: Action,
     pub reason: Option<String>,
+    /// For who reads the file: agents are never told.
+    pub note: Option<String>,
     pub overrides: bool,
+    /// Whether being matched by it is being listed; otherwise it only restricts what others list.
+    pub lists: bool,
     pub risk: Option<Risk>,
     pub approval: Approval,
     pub clauses: Clauses,
@@ -119,14 +134,23 @@ pub(super) struct Entries {
     pub matcher: Matcher,
 }
 
+/// Names and globs without more to them.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// As written.
+    pub texts: Vec<String>,
+    pub matcher: Matcher,
+}
+
 /// A policy file that was read without an error. Immutable; cheap to share.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(super) version: Digest,
     /// `Allow` or `Deny`.
     pub(super) default: Action,
-    pub(super) hide: Matcher,
-    pub(super) readers: Matcher,
+    pub(super) description: Option<String>,
+    pub(super) hide: Names,
+    pub(super) readers: Names,
     /// What `all_tools` says.
     pub(super) everywhere: Vec<LimitUse>,
     pub(super) all_tools: Clauses,

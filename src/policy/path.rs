@@ -80,6 +80,14 @@ impl Path {
     }
 }
 
+impl Path {
+    /// As in the policy, with `args`.
+    pub(super) fn in_full(&self) -> String {
+        let shown = self.shown();
+        if shown.starts_with('[') { format!("args{shown}") } else { format!("args.{shown}") }
+    }
+}
+
 fn each<'n, 'a>(steps: &[Step], node: &'n Node<'a>, look: &mut impl FnMut(Option<&'n Node<'a>>)) {
     let Some((step, rest)) = steps.split_first() else { return look(Some(node)) };
     let next = match step {

@@ -3,10 +3,12 @@
 use crate::call::json::Node;
 use crate::call::{Digest, GroupName, Quorum, Requirement, Risk, UpstreamName};
 
+use super::circumstances::Circumstances;
 use super::combine::combine;
 use super::limits::LimitUse;
 use super::methods;
-use super::model::{Action, Clause, Clauses, Entry, Policy};
+use super::model::{Action, Clause, Clauses, Entries, Entry, Policy};
+use super::pattern::Found;
 
 /// A `tools/call`, as far as the policy looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +19,16 @@ pub struct Call<'a> {
     pub tool: &'a str,
     /// Its `arguments`, strictly read; they fill in the context that reviewers are shown.
     pub arguments: Option<&'a Node<'a>>,
+    /// Who sends it, and when.
+    pub around: Circumstances<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// A call without arguments, of which nothing else is known.
+    #[must_use]
+    pub fn new(upstream: &'a UpstreamName, tool: &'a str) -> Self {
+        Self { upstream, tool, arguments: None, around: Circumstances::default() }
+    }
 }
 
 /// The policy's answer to a call. `rule` is the JSON Pointer of what decided, `/default` where nothing else did.
@@ -113,8 +125,13 @@ impl Policy {
     /// Rules one call. Total: every tool and every argument has an answer.
     #[must_use]
     pub fn rule(&self, call: &Call<'_>) -> Ruling {
+        self.ruling(self.decide(call.upstream, call.tool, Seen::Call(call)), call)
+    }
+
+    /// The answer that a decision comes to.
+    pub(super) fn ruling(&self, decision: Decision<'_>, call: &Call<'_>) -> Ruling {
         let hidden = false;
-        match self.decide(call.upstream, call.tool, Seen::Call(call.arguments)) {
+        match decision {
             Decision::Hidden { rule } => Ruling::Deny { rule, reason: None, hidden: true },
             Decision::Clause(clause) => {
                 Ruling::Deny { rule: clause.pointer.clone(), reason: clause.on_deny.clone(), hidden }
@@ -143,7 +160,7 @@ impl Policy {
             return MethodRuling::Deny { rule: default(), reason: None };
         }
         let matching = self.methods.matcher.find_method(method);
-        let matching = matching.iter().map(|found| (&self.methods.list[found.rule], found.permits)).collect();
+        let matching = of_entries(&self.methods, &matching);
         let default_action = if methods::is_safe(method) { Action::Allow } else { self.default };
         match strictest(matching, default_action, Seen::Name) {
             Decision::Entries { action: Action::Allow, first, .. } => {
@@ -178,23 +195,23 @@ impl Policy {
     /// Whether the file declares this tool as one that only reads.
     #[must_use]
     pub fn is_reader(&self, upstream: &UpstreamName, tool: &str) -> bool {
-        self.readers.find(upstream, tool, &self.defaults.upstreams).iter().any(|found| found.permits)
+        self.readers.matcher.find(upstream, tool, &self.defaults.upstreams).iter().any(|found| found.permits)
     }
 
     /// The limits that this call counts towards if it is not denied: those of every matching entry, whether or not
     /// another entry overrides its action, and those of `all_tools`.
     #[must_use]
-    pub fn limits(&self, call: &Call<'_>) -> Vec<LimitUse> {
+    pub fn limits(&self, call: &Call<'_>) -> Vec<&LimitUse> {
         let matching = self.tools.matcher.find(call.upstream, call.tool, &self.defaults.upstreams);
         let of_entries = matching.iter().flat_map(|found| &self.tools.list[found.rule].limits);
-        self.everywhere.iter().chain(of_entries).cloned().collect()
+        self.everywhere.iter().chain(of_entries).collect()
     }
 
     /// The limits that a method counts towards if [`Policy::rule_method`] allows it.
     #[must_use]
-    pub fn method_limits(&self, method: &str) -> Vec<LimitUse> {
+    pub fn method_limits(&self, method: &str) -> Vec<&LimitUse> {
         let matching = self.methods.matcher.find_method(method);
-        matching.iter().flat_map(|found| &self.methods.list[found.rule].limits).cloned().collect()
+        matching.iter().flat_map(|found| &self.methods.list[found.rule].limits).collect()
     }
 
     /// Every entry that requires approval, in the order of the file.
@@ -205,14 +222,21 @@ impl Policy {
         asked.into_iter().map(Entry::asked).collect()
     }
 
+    /// The entries that apply to a tool, as far as its name goes.
+    pub(super) fn applying(&self, upstream: &UpstreamName, tool: &str) -> Vec<&Entry> {
+        let found = self.tools.matcher.find(upstream, tool, &self.defaults.upstreams);
+        applying(of_entries(&self.tools, &found), |entry| {
+            entry.action > Action::Allow || !entry.clauses.require.is_empty() || !entry.clauses.deny_if.is_empty()
+        })
+    }
+
     pub(super) fn decide(&self, upstream: &UpstreamName, tool: &str, seen: Seen<'_>) -> Decision<'_> {
         let known = &self.defaults.upstreams;
-        if let Some(hidden) = self.hide.find(upstream, tool, known).first() {
+        if let Some(hidden) = self.hide.matcher.find(upstream, tool, known).first() {
             return Decision::Hidden { rule: format!("/hide/{}", hidden.rule) };
         }
         let found = self.tools.matcher.find(upstream, tool, known);
-        let decision =
-            strictest(found.iter().map(|f| (&self.tools.list[f.rule], f.permits)).collect(), self.default, seen);
+        let decision = strictest(of_entries(&self.tools, &found), self.default, seen);
         // A call that is denied anyhow is denied for the reason that holds for every call of the tool.
         match decision {
             Decision::Default(Action::Deny) | Decision::Entries { action: Action::Deny, .. } => decision,
@@ -226,24 +250,22 @@ impl Policy {
 pub(super) enum Seen<'a> {
     /// The tool's name alone: what holds whatever the arguments.
     Name,
-    /// The call with its arguments, if it has any.
-    Call(Option<&'a Node<'a>>),
+    /// The call as it came.
+    Call(&'a Call<'a>),
 }
 
 impl Seen<'_> {
     /// The clause that denies the call, if one does; of several the first, what is required before what is denied.
     fn denied_by<'p>(&self, clauses: &'p Clauses) -> Option<&'p Clause> {
-        let Self::Call(arguments) = self else { return None };
-        let unmet = clauses.require.iter().find(|clause| !clause.condition.holds(*arguments));
-        unmet.or_else(|| clauses.deny_if.iter().find(|clause| clause.condition.takes_hold(*arguments)))
+        let Self::Call(call) = self else { return None };
+        let unmet = clauses.require.iter().find(|clause| !clause.condition.holds(call));
+        unmet.or_else(|| clauses.deny_if.iter().find(|clause| clause.condition.takes_hold(call)))
     }
 
     /// What the entry does with the call.
     fn action(&self, entry: &Entry) -> Action {
         match (self, &entry.approval.when) {
-            (Self::Call(arguments), Some(when))
-                if entry.action == Action::RequireApproval && !when.takes_hold(*arguments) =>
-            {
+            (Self::Call(call), Some(when)) if entry.action == Action::RequireApproval && !when.takes_hold(call) => {
                 Action::Allow
             }
             _ => entry.action,
@@ -251,27 +273,39 @@ impl Seen<'_> {
     }
 }
 
+/// The entries that were found, each with whether it may permit something.
+pub(super) fn of_entries<'p>(entries: &'p Entries, found: &[Found]) -> Vec<(&'p Entry, bool)> {
+    let entry = |found: &Found| (&entries.list[found.rule], found.permits && entries.list[found.rule].lists);
+    found.iter().map(entry).collect()
+}
+
+/// Those that count: what permits, and what restricts; exact names alone where one of them overrides.
+fn applying(mut matching: Vec<(&Entry, bool)>, restricts: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
+    matching.retain(|(entry, permits)| *permits || restricts(entry));
+    if matching.iter().any(|(entry, permits)| *permits && entry.overrides) {
+        matching.retain(|(entry, _)| entry.pattern.is_exact());
+    }
+    matching.into_iter().map(|(entry, _)| entry).collect()
+}
+
 /// What these entries make of a call, each with whether its match may permit something.
-fn strictest<'p>(mut matching: Vec<(&'p Entry, bool)>, default: Action, seen: Seen<'_>) -> Decision<'p> {
+fn strictest<'p>(matching: Vec<(&'p Entry, bool)>, default: Action, seen: Seen<'_>) -> Decision<'p> {
     let listed = matching.iter().any(|(_, permits)| *permits);
     if !listed && default == Action::Deny {
         return Decision::Default(default);
     }
     let restricts = |entry: &Entry| seen.action(entry) > Action::Allow || seen.denied_by(&entry.clauses).is_some();
-    matching.retain(|(entry, permits)| *permits || restricts(entry));
-    if matching.iter().any(|(entry, permits)| *permits && entry.overrides) {
-        matching.retain(|(entry, _)| entry.pattern.is_exact());
-    }
-    let risk = matching.iter().filter_map(|(entry, _)| entry.risk).max();
-    let Some(action) = matching.iter().map(|(entry, _)| seen.action(entry)).max() else {
+    let matching = applying(matching, restricts);
+    let risk = matching.iter().filter_map(|entry| entry.risk).max();
+    let Some(action) = matching.iter().map(|entry| seen.action(entry)).max() else {
         return Decision::Default(default);
     };
     if action != Action::Deny
-        && let Some(clause) = matching.iter().find_map(|(entry, _)| seen.denied_by(&entry.clauses))
+        && let Some(clause) = matching.iter().find_map(|entry| seen.denied_by(&entry.clauses))
     {
         return Decision::Clause(clause);
     }
-    let entries: Vec<_> = matching.into_iter().map(|(entry, _)| entry).filter(|e| seen.action(e) == action).collect();
+    let entries: Vec<_> = matching.into_iter().filter(|e| seen.action(e) == action).collect();
     let Some(first) = entries.first().copied() else { return Decision::Default(default) };
     Decision::Entries { action, first, entries, risk }
 }

@@ -46,7 +46,8 @@ impl<'n, 't> At<'n, 't> {
         members.iter().enumerate().filter(|(at, _)| first(at)).map(member).collect()
     }
 
-    fn elements(&self) -> Vec<Self> {
+    /// The elements, if this is a list.
+    pub fn elements(&self) -> Vec<Self> {
         let elements = self.node.as_array().unwrap_or_default();
         elements.iter().enumerate().map(|(at, node)| self.below(node, &at.to_string())).collect()
     }

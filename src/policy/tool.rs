@@ -3,7 +3,7 @@
 use crate::call::{GroupName, Requirement, UpstreamName};
 
 use super::model::{Action, AskReason, Entry, Policy, ToolChanges};
-use super::ruling::{Decision, Seen};
+use super::ruling::{Decision, Seen, of_entries};
 
 /// The rule where no entry speaks of changed tools.
 const TOP: &str = "/tool_changes";
@@ -14,13 +14,13 @@ impl Policy {
     #[must_use]
     pub fn tool_changes(&self, upstream: &UpstreamName, tool: &str) -> (ToolChanges, String) {
         let found = self.tools.matcher.find(upstream, tool, &self.defaults.upstreams);
-        let matching = || found.iter().map(|found| (&self.tools.list[found.rule], found.permits));
-        let overridden = matching().any(|(entry, permits)| permits && entry.overrides);
-        let speaks = matching().filter(|(entry, _)| !overridden || entry.pattern.is_exact());
+        let matching = of_entries(&self.tools, &found);
+        let overridden = matching.iter().any(|(entry, permits)| *permits && entry.overrides);
+        let speaks = matching.into_iter().filter(|(entry, _)| !overridden || entry.pattern.is_exact());
         let said: Vec<_> = speaks.filter_map(|(entry, permits)| Some((entry.tool_changes?, entry, permits))).collect();
         let top = (self.tool_changes, TOP.to_owned());
         let named = |(changes, entry): (ToolChanges, &Entry)| (changes, format!("{}{TOP}", entry.pointer));
-        // What may be meant for another upstream's tool only restricts.
+        // What may be meant for another upstream's tool, or lists nothing, only restricts.
         let permitting = said.iter().filter(|(.., permits)| *permits).map(|(changes, entry, _)| (*changes, *entry));
         let base = strictest(permitting).map_or(top, named);
         let others = said.iter().filter(|(.., permits)| !permits).map(|(changes, entry, _)| (*changes, *entry));

@@ -7,6 +7,9 @@ use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
+/// The JSON Schema (draft 7) of policy files, for editors. It knows a file's shape; the policy's own reader knows more.
+pub const POLICY_SCHEMA: &str = include_str!("../../static/policy.schema.json");
+
 /// An embedded file.
 #[derive(Debug, Clone, Copy)]
 pub struct Asset {

@@ -151,6 +151,11 @@ pub async fn not_found() -> Failure {
     Problem::NotFound.into()
 }
 
+/// `/policy.schema.json`: what editors complete and check policy files with.
+pub async fn policy_schema() -> Response {
+    ([(header::CONTENT_TYPE, "application/schema+json")], assets::POLICY_SCHEMA).into_response()
+}
+
 /// `/assets/…`: an embedded file under an address that names its content.
 pub async fn asset(uri: Uri) -> Result<Response, Failure> {
     let found = assets::lookup(uri.path()).ok_or(Problem::NotFound)?;

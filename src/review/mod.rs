@@ -14,6 +14,7 @@ mod call;
 mod chrome;
 mod decide;
 mod describe;
+mod diff;
 mod failure;
 mod finish;
 mod gate;
@@ -34,8 +35,10 @@ mod site;
 mod timeline;
 mod tool;
 mod unknown;
+mod versions;
 pub mod view;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
@@ -43,7 +46,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-pub use overview::{Effect, NoOverview, Overview, ToolNews, ToolOverview, ToolsOverview};
+pub use overview::{Effect, Hypothetical, NoOverview, Overview, ToolNews, ToolOverview, ToolsOverview};
 pub use site::{BadSite, Site};
 
 use crate::approvals::Approvals;
@@ -54,6 +57,9 @@ use crate::store::Store;
 
 /// No form of ours is longer.
 const LONGEST_BODY: usize = 64 * 1024;
+
+/// Arguments of a call may have 1 MiB, and take up to three times as much in a form.
+const LONGEST_CALL: usize = 4 * 1024 * 1024;
 
 /// What the reviewer's side works with. Clones share it.
 #[derive(Clone)]
@@ -112,6 +118,11 @@ pub fn router(review: Review) -> Router {
         .route("/policy", get(policy::page))
         .route("/tools/{upstream}/{tool}", get(tool::page))
         .route("/tools/{upstream}/{tool}/acceptance", get(tool::back).post(tool::accept))
+        .route(
+            "/policy/try",
+            get(policy::back).post(policy::tried).layer::<_, Infallible>(DefaultBodyLimit::max(LONGEST_CALL)),
+        )
+        .route("/policy/versions/{entry}", get(versions::page))
         .route("/account", get(account::page))
         .route("/account/password", get(account::password_page).post(account::password))
         .route("/account/sessions/revoke", post(account::end_other_sessions))
@@ -121,7 +132,8 @@ pub fn router(review: Review) -> Router {
         .route("/login/link/{token}", get(login::link_page).post(login::sign_in_link))
         .route("/logout", post(login::sign_out))
         .route("/live", get(live::upgrade))
-        .route("/assets/{file}", get(finish::asset));
+        .route("/assets/{file}", get(finish::asset))
+        .route("/policy.schema.json", get(finish::policy_schema));
     let api = Router::new()
         .route("/api/v1/calls", get(api::list))
         .route("/api/v1/calls/{id}", get(api::show))

@@ -2,7 +2,9 @@
 //! puts the service together tells it.
 
 use super::view::Banner;
+use super::view::Text;
 use super::view::policy::{Broken, Ruling, Upstream};
+use super::view::tried::{Tried, TryForm};
 use crate::approvals::Ineligible;
 use crate::call::tool::Pin;
 use crate::call::{ContextResult, GroupName, HeldCall, Millis, ReviewerId, ToolName, UpstreamName};
@@ -15,6 +17,12 @@ pub trait Overview: Send + Sync {
 
     /// What agents may do, as of `now`.
     fn tools(&self, now: Millis) -> BoxFuture<'_, ToolsOverview>;
+
+    /// The form that asks what would happen to a call, with the names to choose from.
+    fn form(&self) -> BoxFuture<'_, TryForm>;
+
+    /// What would happen to a call. Nothing is counted, held, forwarded or logged.
+    fn tried<'a>(&'a self, asked: &'a Hypothetical) -> BoxFuture<'a, Tried>;
 
     /// Makes the reads that the policy names for this call once more, now, for this reviewer, and writes down that it
     /// does. Bounded in number and time; `None` where as many are under way as may be at once.
@@ -69,6 +77,19 @@ pub enum ToolNews {
     ChangedSince,
 }
 
+/// A call that somebody asks about.
+#[derive(Clone, Debug, Default)]
+pub struct Hypothetical {
+    /// Where it would go.
+    pub upstream: String,
+    /// The tool.
+    pub tool: String,
+    /// Who would make it; empty: anybody.
+    pub agent: String,
+    /// Its arguments as JSON; empty: none.
+    pub arguments: String,
+}
+
 /// The policy and the tools of every upstream.
 #[derive(Clone, Debug)]
 pub struct ToolsOverview {
@@ -104,6 +125,14 @@ impl Overview for NoOverview {
             broken: None,
             upstreams: Vec::new(),
         }))
+    }
+
+    fn form(&self) -> BoxFuture<'_, TryForm> {
+        Box::pin(std::future::ready(TryForm::default()))
+    }
+
+    fn tried<'a>(&'a self, _: &'a Hypothetical) -> BoxFuture<'a, Tried> {
+        Box::pin(std::future::ready(Tried::Refused(Text::new("No upstream is called so."))))
     }
 
     fn read_again<'a>(&'a self, _: &'a HeldCall, _: ReviewerId) -> BoxFuture<'a, Option<Vec<ContextResult>>> {

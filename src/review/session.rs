@@ -110,7 +110,7 @@ impl FromRequestParts<Review> for Visitor {
             return Err(Redirect::to(&to).into_response());
         }
         // A form cannot be sent again after signing in; the page that it was on can be opened again.
-        let forms = ["/decision", "/reveal", "/finding", "/read-back", "/acceptance"];
+        let forms = ["/decision", "/reveal", "/finding", "/read-back", "/acceptance", "/try"];
         let next = forms.iter().find_map(|form| parts.uri.path().strip_suffix(form));
         Err(Failure::from(Problem::SignIn { next: next.unwrap_or("/").to_owned() }).into_response())
     }

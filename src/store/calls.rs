@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::batch::{Change, Hold};
+use super::counters::CounterRow;
 use super::people::{AgentStands, Person};
 use super::{Store, StoreError};
 use crate::audit::Entry;
@@ -103,7 +104,7 @@ pub(super) const CALLERS_ARE_GONE: [&str; 2] = [
 impl Store {
     /// Holds a call, or joins the same call that is here already, if the latest one `answers` for a new one at this
     /// moment. `make` builds the submission for this moment, and its proof; it is asked again if the write must be tried
-    /// again.
+    /// again. What it takes of its limits is written with it, if it is held.
     ///
     /// # Errors
     /// The database did not take it: nothing is held.
@@ -112,10 +113,11 @@ impl Store {
         agent: AgentId,
         same_call: Digest,
         limits: HoldLimits,
+        counted: Vec<CounterRow>,
         answers: impl Fn(&HeldCall, Millis) -> bool + Send + 'static,
         make: impl Fn(Millis) -> Result<(Submission, HoldProof), StoreError> + Send + 'static,
     ) -> Result<Result<Holding, HoldRefused>, StoreError> {
-        self.writer.job(|reply| Hold::new(agent, same_call, limits, answers, make, reply)).await
+        self.writer.job(|reply| Hold::new(agent, same_call, limits, counted, answers, make, reply)).await
     }
 
     /// Makes one step of one call: `decide` sees what is committed, at the moment of the write, and answers with the

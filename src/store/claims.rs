@@ -6,7 +6,7 @@ use std::io;
 use super::restored::Witness;
 use super::spent::{self, Found, How, Kind, Line};
 use super::{Store, StoreError};
-use crate::call::{CallId, CallState, HeldCall};
+use crate::call::{Approver, CallId, CallState, HeldCall};
 
 /// A call's claim, which is on its way to the disk.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,14 @@ impl Store {
     /// It is not yet: the call must not be sent. It may be asked again.
     pub async fn claim_kept(&self, claimed: Claimed) -> Result<(), StoreError> {
         self.spent.synced(claimed.0).await.map_err(|error| self.unlisted(error))
+    }
+
+    /// Returns when every end that was committed is on the disk in the list, or could not be written: it counts in any
+    /// case, and gets there as soon as the disk takes it.
+    pub async fn ends_kept(&self) {
+        if let Err(error) = self.spent.all_synced().await {
+            tracing::error!(%error, "a call's end is not on the disk yet in the list beside the database");
+        }
     }
 
     /// Whether the call was claimed before.
@@ -101,9 +109,10 @@ impl Store {
 }
 
 /// The line of a call that has just ended other than by an answer of its upstream: that it was claimed stands there by
-/// then.
-pub(super) fn end(call: &HeldCall) -> Option<Line> {
+/// then. Also of one that a deadline has given another deadline: with the row of before it would get that again.
+pub(super) fn step(call: &HeldCall) -> Option<Line> {
     let how = match call.state {
+        CallState::Pending { escalated: true, .. } | CallState::Approved { by: Approver::Policy, .. } => How::Live,
         CallState::Rejected { .. } => How::Rejected,
         CallState::Cancelled { .. } => How::Cancelled,
         CallState::Revoked { .. } => How::Revoked,

@@ -14,6 +14,7 @@ mod calls;
 mod calls_read;
 mod checkpoints;
 mod claims;
+mod counters;
 mod evidence;
 mod findings;
 mod identity;
@@ -25,7 +26,9 @@ mod people;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod policies;
 mod receipt;
+mod recorded;
 mod restored;
 mod retention;
 mod row;
@@ -33,8 +36,10 @@ mod schema;
 mod sealed;
 mod snapshot;
 mod spent;
+mod tally;
 mod time;
 mod tree;
+mod tx;
 mod visible;
 mod writer;
 
@@ -53,6 +58,7 @@ pub use calls::{ApprovalProof, CallChange, HoldLimits, HoldProof, HoldRefused, H
 pub use calls_read::{CallFilter, CallPage};
 pub use checkpoints::{LogEntry, StoredCheckpoint};
 pub use claims::{Claimed, SpentCall};
+pub use counters::CounterRow;
 pub use findings::{FindingScene, Unfound};
 pub use identity::{
     Agent, ApiToken, LinkUse, NewAgent, NewApiToken, NewLink, NewReviewer, NewSession, Reviewer, Roles, SessionRow,
@@ -62,13 +68,17 @@ pub use log::{EntryFilter, StoredEntry};
 pub use outbox::{ClaimedMail, MailGroup, Notice, NoticeKind, Settled, Told};
 pub use people::{AgentStands, Person};
 pub use pins::{Acceptance, NotAccepted};
+pub use policies::{PolicyStep, PolicyWhat};
 pub use receipt::Receipted;
+pub use recorded::{Made, RecordedCall};
 pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};
+pub use tally::ToolCalls;
+pub use tx::Tx;
 pub use visible::{Sight, Waiting};
-pub use writer::Tx;
 
+use self::sealed::LiveRow;
 use self::spent::Spent;
 use crate::call::{CallId, Millis};
 use crate::clock::Clock;
@@ -271,7 +281,7 @@ impl Store {
         if found == spent::Found::Fits && backup::read_mark(&mut opened.connection).await?.is_none() {
             let view = spent.view();
             let live = restored::live_rows(&mut opened.connection).await?;
-            let live = live.into_iter().filter_map(|row| row.line(&view)).collect();
+            let live = live.into_iter().filter(|row| !row.is_older(&view)).map(LiveRow::line).collect();
             spent.renew(live, opened.head.seq).await.map_err(refuse)?;
         }
         Ok((keys, spent, found))

@@ -194,7 +194,10 @@ fn migrations() -> Vec<Migration> {
         (10, "findings", include_str!("../../migrations/0010_findings.sql")),
         (11, "open_calls", include_str!("../../migrations/0011_open_calls.sql")),
         (12, "holds", include_str!("../../migrations/0012_holds.sql")),
+        (13, "fewer_pages", include_str!("../../migrations/0013_fewer_pages.sql")),
+        (14, "limit_counters", include_str!("../../migrations/0014_limit_counters.sql")),
         (15, "tool_pins", include_str!("../../migrations/0015_tool_pins.sql")),
+        (16, "policies", include_str!("../../migrations/0016_policies.sql")),
     ];
     files
         .map(|(version, name, sql)| {
@@ -218,5 +221,21 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, file: &Path) -> R
             path: file.to_owned(),
             problem: format!("could not be brought to this version's schema: {error}"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::migrations;
+
+    #[test]
+    fn every_file_of_the_folder_is_applied_in_its_order() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut there: Vec<_> = names.filter(|name| name.ends_with(".sql")).collect();
+        there.sort();
+        let applied: Vec<_> =
+            migrations().iter().map(|one| format!("{:04}_{}.sql", one.version, one.description)).collect();
+        assert_eq!(applied, there);
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Store, calls, calls_read, findings, restored, retention, row, visible};
+use super::{Store, calls, calls_read, findings, policies, restored, retention, row, tally, visible};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
 
@@ -48,6 +48,17 @@ async fn nothing_that_is_asked_all_the_time_looks_through_all_calls() {
             (scans("calls") || scans("c") || scans("votes")) && !of_open_calls.iter().any(|name| step.ends_with(name))
         };
         assert_eq!(plan.iter().find(looks_through), None, "{sql}\n{plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_about_the_policy_look_through_no_history() {
+    let (_folder, store) = empty().await;
+    for (sql, wanted) in
+        [(policies::STEPS, "INDEX entries_policy"), (tally::COUNT, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)")]
+    {
+        let plan = plan(&store, sql).await;
+        assert!(plan.iter().any(|step| step.contains(wanted)), "{sql}\n{plan:#?}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::identity::{Ended, disable_again, end_everything, revoke_again};
 use super::pins::unpin_older;
 use super::row::{self, select_calls};
 use super::sealed::{AGENTS, API_TOKENS, LINKS, LiveRow, PINS, REVIEWERS, SESSIONS};
-use super::spent::{self, How, Kind, Line};
+use super::spent::{self, Kind};
 use super::{Store, StoreError, Tx};
 use crate::audit::Entry;
 use crate::call::Millis;
@@ -96,7 +96,7 @@ impl Store {
     /// # Errors
     /// Nothing of it was done.
     pub async fn put_back(&self, found: PutBack, calls: Aftermath) -> Result<Restoration, StoreError> {
-        let restoration = self.write("put_back", move |tx| {
+        let settled = self.write("put_back", move |tx| {
             Box::pin(async move {
                 let pending = mark_pending(tx, found.as_of).await?;
                 let Ended { sessions, links, tokens } = end_everything(tx).await?;
@@ -110,12 +110,17 @@ impl Store {
                            ON CONFLICT (key) DO UPDATE SET value = excluded.value";
                 let text = serde_json::to_string(&restoration)?;
                 sqlx::query(sql).bind(RESTORED).bind(text).execute(tx.connection()).await?;
-                tx.append(entry(&restoration))?;
-                Ok(restoration)
+                let last = tx.append_numbered(entry(&restoration))?;
+                // As they stand here: what appears later was not looked at.
+                Ok((restoration, live_rows(tx.connection()).await?, last))
             })
         });
-        let restoration = restoration.await?;
-        self.renew_list().await?;
+        let (restoration, live, last) = settled.await?;
+        // Nobody is signed in. The list may know of later rows of the others; these are all there are.
+        let stay = |kind| matches!(kind, Kind::Call | Kind::Agent | Kind::Reviewer | Kind::Tool);
+        let live = live.into_iter().filter(|row| stay(row.kind));
+        let renewed = self.spent.renew(live.map(LiveRow::line).collect(), last).await;
+        renewed.map_err(|error| self.unlisted(error))?;
         Ok(restoration)
     }
 
@@ -125,9 +130,10 @@ impl Store {
     /// # Errors
     /// It was not written down.
     pub async fn begin_era(&self) -> Result<(), StoreError> {
-        let (log, _) = self.log_end().await?;
+        // By the writer's count, which is what the next entry gets its number from.
+        let log = self.write("count_log", |tx| Box::pin(async move { Ok(tx.last_entry()) })).await?;
         let id = u64::from_be_bytes(Entropy::System.bytes());
-        let begun = self.spent.begin_era(Era { log: i64::try_from(log).unwrap_or(i64::MAX), id }).await;
+        let begun = self.spent.begin_era(Era { log, id }).await;
         begun.map_err(|error| self.unlisted(error))?;
         let eras = spent::sealed_eras(&self.seal.eras(), &self.seal);
         self.write("begin_era", move |tx| {
@@ -137,22 +143,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// Writes the list anew, from the rows that give a right now.
-    async fn renew_list(&self) -> Result<(), StoreError> {
-        let (last, _) = self.log_end().await?;
-        let live = live_rows(&mut *self.readers().acquire().await?).await?;
-        // After a restore the list knows of rows that are newer than these, which are all there are.
-        let live = live.into_iter().map(|LiveRow { kind, id, entry, .. }| Line {
-            kind,
-            id,
-            how: How::Live,
-            entry,
-            kept: None,
-        });
-        let renewed = self.spent.renew(live.collect(), i64::try_from(last).unwrap_or(i64::MAX)).await;
-        renewed.map_err(|error| self.unlisted(error))
     }
 
     /// The last time that this database was put back, if it ever was.
@@ -195,7 +185,9 @@ async fn mark_pending(tx: &mut Tx<'_>, as_of: Millis) -> Result<u64, StoreError>
     const MARK: &str = "UPDATE calls SET as_of = $2, entry = $3, state_mac = coalesce($4, state_mac) WHERE id = $1";
     let rows = sqlx::query(PENDING).fetch_all(tx.connection()).await?;
     for row in &rows {
-        let mut call = row::held_call(row, &tx.trust())?;
+        let mut trust = tx.trust();
+        trust.spent = trust.spent.of_one_put_back();
+        let mut call = row::held_call(row, &trust)?;
         let as_of = *call.as_of.get_or_insert(as_of);
         let (id, submission) = (call.submission.id, &call.submission);
         let entry = Entry::new("call.restored")
@@ -207,7 +199,7 @@ async fn mark_pending(tx: &mut Tx<'_>, as_of: Millis) -> Result<u64, StoreError>
             .with("as_of", as_of.to_string());
         call.entry = tx.append_numbered(entry)?;
         // A row that was forged is not made genuine by this.
-        let mac = call.genuine.then(|| row::state_mac(&tx.trust().seal, &call).to_string());
+        let mac = call.genuine.then(|| row::state_mac(&trust.seal, &call).to_string());
         let mark = sqlx::query(MARK).bind(id.to_string()).bind(as_of.0).bind(call.entry).bind(mac);
         mark.execute(tx.connection()).await?;
     }
@@ -232,7 +224,7 @@ fn entry(restoration: &Restoration) -> Entry {
         .with("ended", done.ended)
         .with("agents", done.agents)
         .with("reviewers", done.reviewers)
-        .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords"])
+        .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords", "limits"])
 }
 
 impl std::fmt::Display for Restoration {
@@ -261,7 +253,7 @@ impl std::fmt::Display for Restoration {
             ". What happened since is not known. Calls that were approved then, so that their outcome is unknown: {}; calls \
              that wait for a decision, and may have been decided and run since: {}. Ended: {} sessions, {} sign-in \
              links, {} API tokens. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
-             revoked since (`placet agent list`, `placet reviewer list`)",
+             revoked since (`placet agent list`, `placet reviewer list`). Limits know nothing of what was counted since",
             done.unknown, done.pending, done.sessions, done.links, done.tokens
         )?;
         if done.ended + done.agents + done.reviewers > 0 {

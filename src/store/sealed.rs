@@ -22,8 +22,8 @@ pub(super) struct Sealed {
     kind: Kind,
     /// The column that says when its right ended.
     ended: &'static str,
-    /// The column that says whose it is, where it is somebody's.
-    of: Option<&'static str>,
+    /// The column that says whose it is, where it is somebody's; of an agent or an account, its name.
+    of: &'static str,
     /// The column that names a row.
     pub key: &'static str,
     /// What is sealed: columns and whether they hold numbers.
@@ -80,7 +80,7 @@ pub(super) const AGENTS: Sealed = Sealed {
     table: "agents",
     kind: Kind::Agent,
     ended: "revoked_at",
-    of: None,
+    of: "name",
     key: "id",
     columns: &[
         ("id", Text),
@@ -100,7 +100,7 @@ pub(super) const REVIEWERS: Sealed = Sealed {
     table: "reviewers",
     kind: Kind::Reviewer,
     ended: "disabled_at",
-    of: None,
+    of: "email",
     key: "id",
     columns: &[
         ("id", Text),
@@ -125,7 +125,7 @@ pub(super) const SESSIONS: Sealed = Sealed {
     table: "sessions",
     kind: Kind::Session,
     ended: "ended_at",
-    of: Some("reviewer_id"),
+    of: "reviewer_id",
     key: "id",
     columns: &[
         ("id", Text),
@@ -150,7 +150,7 @@ pub(super) const API_TOKENS: Sealed = Sealed {
     table: "api_tokens",
     kind: Kind::Token,
     ended: "ended_at",
-    of: Some("reviewer_id"),
+    of: "reviewer_id",
     key: "id",
     columns: &[
         ("id", Text),
@@ -172,7 +172,7 @@ pub(super) const LINKS: Sealed = Sealed {
     table: "sign_in_links",
     kind: Kind::Link,
     ended: "ended_at",
-    of: Some("reviewer_id"),
+    of: "reviewer_id",
     key: "token_hash",
     columns: &[
         ("token_hash", Text),
@@ -196,7 +196,8 @@ pub(super) const PINS: Sealed = Sealed {
     table: "tool_pins",
     kind: Kind::Tool,
     ended: "pending_at",
-    of: None,
+    // Nothing ends all of an upstream's tools, or all of one name.
+    of: "id",
     key: "id",
     columns: &[
         ("id", Text),
@@ -242,8 +243,8 @@ impl Sealed {
         let last = in_log && !row.try_get::<bool, _>(name("overtaken").as_str())?;
         let gives_a_right = row.try_get::<Option<i64>, _>(name(self.ended).as_str())?.is_none();
         let key: String = row.try_get(name(self.key).as_str())?;
-        let of = self.of.map(|of| row.try_get::<String, _>(name(of).as_str())).transpose()?;
-        let right = Right { kind: self.kind, id: &key, of: of.as_deref(), entry };
+        let of: String = row.try_get(name(self.of).as_str())?;
+        let right = Right { kind: self.kind, id: &key, of: Some(&of), entry };
         if gives_a_right && trust.spent.is_older(&right) {
             return Ok(false);
         }
@@ -290,7 +291,8 @@ impl Sealed {
         Ok(())
     }
 
-    /// Ends all rows that a person has now, but `kept`: those as well that were hidden from the statement that ended them.
+    /// Ends all rows that a person has now, or that bear this name, but `kept`: those as well that were hidden from the
+    /// statement that ended them.
     pub(super) fn spend_all(&self, tx: &mut Tx<'_>, of: &str, kept: Option<&str>) {
         let (entry, kept) = (tx.last_entry(), kept.map(str::to_owned));
         tx.spend(Line { kind: self.kind, id: of.to_owned(), how: How::AllEnded, entry, kept });
@@ -322,8 +324,7 @@ impl Sealed {
 
     /// Every row that gives a right, as the list of what is spent names it.
     pub(super) async fn live(&self, connection: &mut SqliteConnection) -> Result<Vec<LiveRow>, StoreError> {
-        let Self { table, key, ended, .. } = self;
-        let of = self.of.unwrap_or("NULL");
+        let Self { table, key, of, ended, .. } = self;
         let sql = format!("SELECT {key}, {of}, entry FROM {table} WHERE {ended} IS NULL AND entry IS NOT NULL");
         let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
         Ok(rows.into_iter().map(|(id, of, entry)| LiveRow { kind: self.kind, id, of, entry }).collect())
@@ -340,10 +341,15 @@ pub(super) struct LiveRow {
 }
 
 impl LiveRow {
-    /// As the list names it, unless it is older than what `view` knows.
-    pub(super) fn line(self, view: &View) -> Option<Line> {
+    /// Whether it is older than what `view` knows.
+    pub(super) fn is_older(&self, view: &View) -> bool {
         let Self { kind, id, of, entry } = self;
-        let right = Right { kind, id: &id, of: of.as_deref(), entry };
-        (!view.is_older(&right)).then_some(Line { kind, id, how: How::Live, entry, kept: None })
+        view.is_older(&Right { kind: *kind, id, of: of.as_deref(), entry: *entry })
+    }
+
+    /// As the list names it.
+    pub(super) fn line(self) -> Line {
+        let Self { kind, id, entry, .. } = self;
+        Line { kind, id, how: How::Live, entry, kept: None }
     }
 }

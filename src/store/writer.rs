@@ -13,12 +13,13 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Append, Batch, Job, Written, is_not_unseen};
-use super::sealed::Trust;
+use super::restored::live_rows;
+use super::sealed::{LiveRow, Trust};
 use super::spent::{Line, Spent};
 use super::tree::Growing;
+use super::tx::Tx;
 use super::{BoxFuture, StoreError, code, schema, time};
 use crate::audit::{Entry, Head, SealedEntry};
-use crate::call::Millis;
 use crate::clock::{Clock, Kept};
 use crate::lifecycle::Tasks;
 use crate::seal::Seal;
@@ -164,10 +165,32 @@ impl Writer {
                 }
             }
             self.batch(jobs, works).await;
+            if self.sure && self.spent.is_long() {
+                self.renew_list().await;
+            }
         }
         if let Err(error) = self.close().await {
             tracing::warn!(%error, "the database was not closed cleanly; it recovers at the next start");
         }
+    }
+
+    /// Writes the list of what is spent anew, between two transactions: with the rows that give a right now, and without
+    /// most of what ended.
+    async fn renew_list(&mut self) {
+        failpoint!("spent.renew");
+        let view = self.spent.view();
+        let renewed = match live_rows(&mut self.connection).await {
+            Ok(live) => {
+                let live = live.into_iter().filter(|row| !row.is_older(&view)).map(LiveRow::line).collect();
+                self.spent.renew(live, self.head.seq).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = renewed {
+            tracing::error!(error, "the list beside the database has grown long, and was not written anew");
+            self.spent.put_off();
+        }
+        failpoint!("spent.renewed");
     }
 
     /// Carries out and commits what was taken from the queue. Everything of it is answered, come what may.
@@ -438,62 +461,4 @@ fn not_begun() -> StoreError {
 /// The answer for an operation that was never run: dropping it drops its reply, which its caller sees as such.
 fn refuse(work: Work) -> Answer {
     Box::new(move |_| drop(work))
-}
-
-/// One operation's view of the transaction it runs in.
-pub struct Tx<'c> {
-    connection: &'c mut SqliteConnection,
-    head: &'c mut Head,
-    seal: &'c Seal,
-    spent: &'c Spent,
-    ended: &'c mut Vec<Line>,
-    entries: &'c mut Vec<(Entry, SealedEntry)>,
-    now: Millis,
-}
-
-impl Tx<'_> {
-    /// The connection, inside the transaction.
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
-        self.connection
-    }
-
-    /// The moment of this write: never earlier than any moment that was committed before, whatever the clock says.
-    #[must_use]
-    pub fn now(&self) -> Millis {
-        self.now
-    }
-
-    /// Adds an entry to the log, committed together with everything else that this operation does.
-    ///
-    /// # Errors
-    /// If the entry cannot be written as JSON.
-    pub fn append(&mut self, entry: Entry) -> Result<(), StoreError> {
-        self.append_numbered(entry).map(drop)
-    }
-
-    /// As [`Tx::append`]; gives the entry's number, for the row that names it.
-    ///
-    /// # Errors
-    /// If the entry cannot be written as JSON.
-    pub(crate) fn append_numbered(&mut self, entry: Entry) -> Result<i64, StoreError> {
-        let sealed = self.head.seal(&entry, self.now)?;
-        let seq = sealed.seq;
-        self.entries.push((entry, sealed));
-        Ok(seq)
-    }
-
-    /// What seals are judged with, and made with.
-    pub(super) fn trust(&self) -> Trust {
-        Trust::within(self.seal, self.spent, *self.head, self.entries)
-    }
-
-    /// The number of the last entry, this operation's own included.
-    pub(super) fn last_entry(&self) -> i64 {
-        self.head.seq
-    }
-
-    /// Puts this on the list of what is spent, once it is committed.
-    pub(super) fn spend(&mut self, line: Line) {
-        self.ended.push(line);
-    }
 }

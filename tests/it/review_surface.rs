@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use crate::support::pages::{Browser, Pages, header};
 
 /// Every address that is read, `{id}` standing for a call.
-const READS: [&str; 17] = [
+const READS: [&str; 20] = [
     "/",
     "/partials/queue",
     "/calls/{id}",
@@ -15,6 +15,9 @@ const READS: [&str; 17] = [
     "/calls/{id}/receipt",
     "/history",
     "/audit",
+    "/policy",
+    "/policy/try",
+    "/policy/versions/1",
     "/audit/checkpoint",
     "/audit/key",
     "/account",
@@ -27,11 +30,12 @@ const READS: [&str; 17] = [
 ];
 
 /// Every address that changes something.
-const WRITES: [&str; 14] = [
+const WRITES: [&str; 15] = [
     "/calls/{id}/decision",
     "/calls/{id}/reveal",
     "/calls/{id}/finding",
     "/calls/{id}/read-back",
+    "/policy/try",
     "/account/password",
     "/account/sessions/revoke",
     "/account/sessions/x/revoke",

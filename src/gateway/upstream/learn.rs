@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::super::list;
-use super::{Upstream, Upstreams};
+use super::{KnownTool, Upstream, Upstreams};
 use crate::call::{AgentId, Answer, json};
 use crate::pins::Pins;
 
@@ -22,28 +22,36 @@ impl Upstreams {
     pub async fn learn_tools(&self, pins: &Pins) {
         for name in self.names() {
             let Some(upstream) = self.get(&name) else { continue };
-            match learn(&upstream, pins).await {
-                Ok(tools) => tracing::info!(upstream = %name, tools, "the upstream answers"),
+            match upstream.list_tools(Some(pins)).await {
+                Ok(tools) => tracing::info!(upstream = %name, tools = tools.len(), "the upstream answers"),
                 Err(why) => tracing::warn!(upstream = %name, why, "the upstream's tools could not be listed"),
             }
         }
     }
 }
 
-/// Lists one upstream's tools on a session of Placet's own, which nobody's calls share.
-async fn learn(upstream: &Upstream, pins: &Pins) -> Result<usize, String> {
-    let link = upstream.own(AgentId(Uuid::nil())).await.map_err(|error| error.to_string())?;
-    let mut params = "{}".to_owned();
-    for _ in 0..MOST_PAGES {
-        let answer = link.request("tools/list", &params, &[], PATIENCE).await.map_err(|error| error.to_string())?;
-        let Answer::Result(page) = answer else { return Err("it answered with an error".to_owned()) };
-        upstream.note_tools(&page);
-        let document = json::read_strict(page.as_bytes(), &list::LIMITS).map_err(|error| error.to_string())?;
-        pins.listed(upstream.name(), list::said(&document, document.root()));
-        match document.root().get("nextCursor").and_then(json::Node::as_str) {
-            Some(cursor) => params = format!(r#"{{"cursor":{}}}"#, json::quote(cursor)),
-            None => return Ok(upstream.tools().len()),
+impl Upstream {
+    /// Lists its tools, every page, on a session of Placet's own, which nobody's calls share. `pins` hear each page; where nobody is
+    /// served there are none.
+    ///
+    /// # Errors
+    /// Why the list is not known, or not whole.
+    pub async fn list_tools(&self, pins: Option<&Pins>) -> Result<Vec<KnownTool>, String> {
+        let link = self.own(AgentId(Uuid::nil())).await.map_err(|error| error.to_string())?;
+        let mut params = "{}".to_owned();
+        for _ in 0..MOST_PAGES {
+            let answer = link.request("tools/list", &params, &[], PATIENCE).await.map_err(|error| error.to_string())?;
+            let Answer::Result(page) = answer else { return Err("it answered with an error".to_owned()) };
+            self.note_tools(&page);
+            let document = json::read_strict(page.as_bytes(), &list::LIMITS).map_err(|error| error.to_string())?;
+            if let Some(pins) = pins {
+                pins.listed(self.name(), list::said(&document, document.root()));
+            }
+            match document.root().get("nextCursor").and_then(json::Node::as_str) {
+                Some(cursor) => params = format!(r#"{{"cursor":{}}}"#, json::quote(cursor)),
+                None => return Ok(self.tools()),
+            }
         }
+        Err(format!("its list has more than {MOST_PAGES} pages"))
     }
-    Err(format!("its list has more than {MOST_PAGES} pages"))
 }

@@ -294,7 +294,7 @@ impl Upstream {
 
     /// Remembers the tools of a `tools/list` result (its exact JSON text).
     pub fn note_tools(&self, list_result: &str) {
-        self.tools.note(list_result);
+        self.tools.note(self.name(), list_result);
     }
 
     /// A tool as last listed.

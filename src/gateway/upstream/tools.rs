@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::call::Digest;
+use crate::call::{Digest, UpstreamName};
+use crate::policy::ToolFacts;
 
 /// Most tools that are remembered of one upstream.
 const MAX_TOOLS: usize = 5000;
@@ -23,6 +24,8 @@ pub struct KnownTool {
     pub digest: Digest,
     /// The element of `tools`, byte for byte.
     pub json: Arc<str>,
+    /// What conditions of the policy look at.
+    pub facts: Arc<ToolFacts>,
 }
 
 /// One upstream's tools by name.
@@ -53,7 +56,7 @@ impl Catalogue {
     }
 
     /// Remembers the tools of one `tools/list` result, a page of it perhaps.
-    pub(super) fn note(&self, list_result: &str) {
+    pub(super) fn note(&self, upstream: &UpstreamName, list_result: &str) {
         let Ok(list) = serde_json::from_str::<List<'_>>(list_result) else { return };
         let mut tools = self.tools();
         for tool in list.tools {
@@ -67,7 +70,8 @@ impl Catalogue {
             }
             tools.bytes = bytes;
             let name = name.into_owned();
-            let known = KnownTool { name: name.clone(), digest: Digest::of(json.as_bytes()), json: json.into() };
+            let facts = Arc::new(ToolFacts::read(upstream, &name, json));
+            let known = KnownTool { name: name.clone(), digest: Digest::of(json.as_bytes()), json: json.into(), facts };
             tools.by_name.insert(name, known);
         }
     }
@@ -85,16 +89,20 @@ impl Catalogue {
 mod tests {
     use super::*;
 
+    fn iam() -> UpstreamName {
+        UpstreamName::new("iam").unwrap()
+    }
+
     #[test]
     fn remembers_the_exact_text_of_the_last_listing() {
         let tools = Catalogue::default();
-        tools.note(r#"{"tools":[{"name":"a\u0062", "n":1.0},{"name":"c"},{"no":"name"},7]}"#);
+        tools.note(&iam(), r#"{"tools":[{"name":"a\u0062", "n":1.0},{"name":"c"},{"no":"name"},7]}"#);
         assert_eq!(&*tools.get("ab").unwrap().json, r#"{"name":"a\u0062", "n":1.0}"#);
-        tools.note(r#"{"tools":[{"name":"ab"}],"nextCursor":"x"}"#);
+        tools.note(&iam(), r#"{"tools":[{"name":"ab"}],"nextCursor":"x"}"#);
         assert_eq!(tools.get("ab").unwrap().digest, Digest::of(br#"{"name":"ab"}"#));
         assert_eq!(tools.all().len(), 2);
         for nonsense in ["", "[]", "{}", r#"{"tools":7}"#] {
-            tools.note(nonsense);
+            tools.note(&iam(), nonsense);
         }
         assert_eq!(tools.all().len(), 2);
     }
@@ -103,9 +111,9 @@ mod tests {
     fn is_bounded() {
         let tools = Catalogue::default();
         let many: Vec<_> = (0..MAX_TOOLS + 10).map(|n| format!(r#"{{"name":"{n}"}}"#)).collect();
-        tools.note(&format!(r#"{{"tools":[{}]}}"#, many.join(",")));
+        tools.note(&iam(), &format!(r#"{{"tools":[{}]}}"#, many.join(",")));
         assert_eq!(tools.all().len(), MAX_TOOLS);
-        tools.note(&format!(r#"{{"tools":[{{"name":"1","x":"{}"}}]}}"#, "y".repeat(MAX_BYTES)));
+        tools.note(&iam(), &format!(r#"{{"tools":[{{"name":"1","x":"{}"}}]}}"#, "y".repeat(MAX_BYTES)));
         assert_eq!(&*tools.get("1").unwrap().json, r#"{"name":"1"}"#);
     }
 }

@@ -1,4 +1,5 @@
-//! Conditions on a call's arguments. Total: whatever the arguments, an answer comes, and doubt never allows.
+//! Conditions on a call: its arguments, who sends it, what its tool is said to be, when it comes. Total: whatever the
+//! call, an answer comes, and doubt never allows.
 //!
 //! What *requires* holds only if it surely is so. What *restricts* (`deny_if`, `when`) takes hold where it may be so: a
 //! value that cannot be compared counts as a match, and so does a missing one under `neq`, `not_in` and `not`.
@@ -15,14 +16,20 @@ pub(super) use operator::{Comparison, Networks, Operator};
 pub(super) use value::Value;
 
 use self::operator::Judged;
+use super::Call;
+use super::circumstances::{self, Fact};
 use super::path::Path;
-use crate::call::json::Node;
+use super::schedule::Schedule;
 
 /// A condition.
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
-    /// Of one path.
+    /// Of the arguments at one path.
     Test(Path, Operator),
+    /// Of something around the call.
+    Fact(Fact, Operator),
+    /// Of the time.
+    Time(Schedule),
     Not(Box<Self>),
     /// At least one of them; never empty.
     Any(Vec<Self>),
@@ -57,44 +64,47 @@ impl Several {
 
 impl Condition {
     /// Whether it surely is so: what is required.
-    pub(super) fn holds(&self, arguments: Option<&Node<'_>>) -> bool {
-        self.truth(arguments, Several::Each) == Truth::Yes
+    pub(super) fn holds(&self, call: &Call<'_>) -> bool {
+        self.truth(call, Several::Each) == Truth::Yes
     }
 
     /// Whether it is so, or may be: what restricts.
-    pub(super) fn takes_hold(&self, arguments: Option<&Node<'_>>) -> bool {
+    pub(super) fn takes_hold(&self, call: &Call<'_>) -> bool {
         match self {
             Self::Test(path, operator) => {
                 let mut takes_hold = false;
-                path.each(arguments, &mut |node| {
-                    takes_hold |= match operator.judge(node) {
-                        Judged::Yes | Judged::CannotCompare => true,
-                        Judged::No => false,
-                        Judged::Missing => operator.is_negative(),
-                    };
-                });
+                path.each(call.arguments, &mut |node| takes_hold |= operator.may_be(operator.judge(node)));
                 takes_hold
             }
-            Self::Not(inner) => inner.truth(arguments, Several::Each) != Truth::Yes,
-            Self::Any(several) => several.iter().any(|condition| condition.takes_hold(arguments)),
-            Self::All(several) => several.iter().all(|condition| condition.takes_hold(arguments)),
+            Self::Fact(fact, operator) => operator.may_be(operator.judge(fact.of(call).as_ref())),
+            // A time that no calendar reaches is no reason to let something pass.
+            Self::Time(schedule) => circumstances::is_within(schedule, call).unwrap_or(true),
+            Self::Not(inner) => inner.truth(call, Several::Each) != Truth::Yes,
+            Self::Any(several) => several.iter().any(|condition| condition.takes_hold(call)),
+            Self::All(several) => several.iter().all(|condition| condition.takes_hold(call)),
         }
     }
 
-    fn truth(&self, arguments: Option<&Node<'_>>, several: Several) -> Truth {
+    fn truth(&self, call: &Call<'_>, several: Several) -> Truth {
         match self {
             Self::Test(path, operator) => {
                 let mut found = Found::default();
-                path.each(arguments, &mut |node| found.add(operator.judge(node).into()));
+                path.each(call.arguments, &mut |node| found.add(operator.judge(node).into()));
                 if several == Several::Each { found.all() } else { found.any() }
             }
-            Self::Not(inner) => match inner.truth(arguments, several.turned()) {
+            Self::Fact(fact, operator) => operator.judge(fact.of(call).as_ref()).into(),
+            Self::Time(schedule) => match circumstances::is_within(schedule, call) {
+                Some(true) => Truth::Yes,
+                Some(false) => Truth::No,
+                None => Truth::Undecided,
+            },
+            Self::Not(inner) => match inner.truth(call, several.turned()) {
                 Truth::Yes => Truth::No,
                 Truth::No => Truth::Yes,
                 Truth::Undecided => Truth::Undecided,
             },
-            Self::Any(inner) => Found::of(inner, arguments, several).any(),
-            Self::All(inner) => Found::of(inner, arguments, several).all(),
+            Self::Any(inner) => Found::of(inner, call, several).any(),
+            Self::All(inner) => Found::of(inner, call, several).all(),
         }
     }
 }
@@ -108,9 +118,9 @@ struct Found {
 }
 
 impl Found {
-    fn of(conditions: &[Condition], arguments: Option<&Node<'_>>, several: Several) -> Self {
+    fn of(conditions: &[Condition], call: &Call<'_>, several: Several) -> Self {
         let mut found = Self::default();
-        conditions.iter().for_each(|condition| found.add(condition.truth(arguments, several)));
+        conditions.iter().for_each(|condition| found.add(condition.truth(call, several)));
         found
     }
 

@@ -62,9 +62,32 @@ impl Judged {
 }
 
 impl Operator {
-    /// Whether a missing value may be what it speaks of.
-    pub(super) fn is_negative(&self) -> bool {
-        matches!(self, Self::NotEqual(_) | Self::NotIn(_))
+    /// Its name in the policy.
+    pub(in crate::policy) fn name(&self) -> &'static str {
+        match self {
+            Self::Equal(_) => "eq",
+            Self::NotEqual(_) => "neq",
+            Self::In(_) => "in",
+            Self::NotIn(_) => "not_in",
+            Self::Compare(Comparison::Less, _) => "lt",
+            Self::Compare(Comparison::LessOrEqual, _) => "lte",
+            Self::Compare(Comparison::Greater, _) => "gt",
+            Self::Compare(Comparison::GreaterOrEqual, _) => "gte",
+            Self::Regex(_) => "regex",
+            Self::Contains(_) => "contains",
+            Self::Exists(_) => "exists",
+            Self::Glob(_) => "glob",
+            Self::Cidr(_) => "cidr",
+        }
+    }
+
+    /// Whether it is so, or may be: doubt counts, and a missing value where the operator says what it is not.
+    pub(super) fn may_be(&self, judged: Judged) -> bool {
+        match judged {
+            Judged::Yes | Judged::CannotCompare => true,
+            Judged::No => false,
+            Judged::Missing => matches!(self, Self::NotEqual(_) | Self::NotIn(_)),
+        }
     }
 
     pub(super) fn judge(&self, node: Option<&Node<'_>>) -> Judged {
@@ -141,6 +164,11 @@ impl Networks {
     /// The first that is neither.
     pub(in crate::policy) fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, &'t str> {
         texts.into_iter().map(|text| network(text).ok_or(text)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Each as text.
+    pub(in crate::policy) fn shown(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
     }
 
     /// Whether this address or network lies wholly within one of them; `None` if it is neither.

@@ -3,6 +3,7 @@
 use globset::Glob;
 
 use super::*;
+use crate::call::UpstreamName;
 use crate::call::json::{Limits, read_strict};
 use crate::policy::decimal::Decimal;
 
@@ -25,7 +26,9 @@ fn not(condition: Condition) -> Condition {
 /// Whether it holds where it is required, and whether it takes hold where it restricts.
 fn both(condition: &Condition, arguments: &str) -> (bool, bool) {
     let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
-    (condition.holds(Some(document.root())), condition.takes_hold(Some(document.root())))
+    let upstream = UpstreamName::new("iam").unwrap();
+    let call = Call { arguments: Some(document.root()), ..Call::new(&upstream, "x") };
+    (condition.holds(&call), condition.takes_hold(&call))
 }
 
 const YES: (bool, bool) = (true, true);
@@ -40,7 +43,8 @@ fn each_operator_on_each_type() {
     let glob = || Operator::Glob(vec![Glob::new("prod-*").unwrap().compile_matcher()]);
     let lan = || Operator::Cidr(Networks::parse(["10.0.0.0/8", "fd00::/8"]).unwrap());
     let regex = |text| Operator::Regex(regex::Regex::new(text).unwrap());
-    let table: &[(&str, Operator, &[(&str, (bool, bool))])] = &[
+    type Cases = &'static [(&'static str, (bool, bool))];
+    let table: &[(&str, Operator, Cases)] = &[
         (
             "eq",
             equal(),
@@ -152,7 +156,9 @@ fn a_missing_value_is_never_allowed_by_accident() {
         for arguments in ["{}", r#"{"a":{}}"#, r#"{"a":1}"#, r#"{"a":null}"#, "[]", "1"] {
             assert_eq!(both(&condition, arguments), expected, "{condition:?} {arguments}");
         }
-        assert_eq!((condition.holds(None), condition.takes_hold(None)), expected, "without arguments");
+        let upstream = UpstreamName::new("iam").unwrap();
+        let bare = Call::new(&upstream, "x");
+        assert_eq!((condition.holds(&bare), condition.takes_hold(&bare)), expected, "without arguments");
     }
     let denied = not(test(".a", equal()));
     assert_eq!(both(&denied, "{}"), DOUBT, "a missing value under not");

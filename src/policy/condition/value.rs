@@ -1,8 +1,9 @@
 //! Values that a policy compares with a call's: numbers by their exact value, strings by their code points.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::call::json::{Kind, Node};
+use crate::call::json::{self, Kind, Node};
 use crate::policy::decimal::Decimal;
 
 /// A value of the policy file.
@@ -16,6 +17,27 @@ pub(in crate::policy) enum Value {
     Object(BTreeMap<String, Self>),
 }
 
+/// JSON that holds this value.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(&json::quote(text)),
+            Self::List(values) => {
+                let values: Vec<_> = values.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", values.join(", "))
+            }
+            Self::Object(members) => {
+                let member = |(key, value): (&String, &Self)| format!("{}: {value}", json::quote(key));
+                let members: Vec<_> = members.iter().map(member).collect();
+                write!(f, "{{{}}}", members.join(", "))
+            }
+        }
+    }
+}
+
 impl Value {
     /// The value of a node; `None` where a number in it has an exponent beyond what can be represented.
     pub(in crate::policy) fn of(node: &Node<'_>) -> Option<Self> {
@@ -26,9 +48,8 @@ impl Value {
             Kind::String(text) => Self::Text(text.clone().into_owned()),
             Kind::Array(elements) => Self::List(elements.iter().map(Self::of).collect::<Option<_>>()?),
             Kind::Object(members) => {
-                let member = |member: &crate::call::json::Member<'_>| {
-                    Some((member.key.clone().into_owned(), Self::of(&member.value)?))
-                };
+                let member =
+                    |member: &json::Member<'_>| Some((member.key.clone().into_owned(), Self::of(&member.value)?));
                 Self::Object(members.iter().map(member).collect::<Option<_>>()?)
             }
         })

@@ -2,10 +2,13 @@
 
 use globset::GlobBuilder;
 
+use crate::policy::circumstances::{self, Fact};
 use crate::policy::condition::{Comparison, Condition, Networks, Operator, Value};
 use crate::policy::decimal::Decimal;
 use crate::policy::model::Clause;
 use crate::policy::path::Path;
+use crate::policy::problem::closest;
+use crate::policy::schedule::{self, Schedule};
 use crate::policy::source::{At, Fields, Reader};
 
 /// A compiled regular expression may take this much memory.
@@ -47,7 +50,7 @@ pub(super) fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, key: &st
     elements.iter().filter_map(|at| clause(reader, at)).collect()
 }
 
-fn clause(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Clause> {
+pub(super) fn clause(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Clause> {
     let on_deny = at.get("on_deny").and_then(|at| reader.text(&at));
     let condition = condition(reader, at, true)?;
     Some(Clause { pointer: at.pointer.clone(), condition, on_deny })
@@ -64,13 +67,14 @@ fn condition(reader: &mut Reader<'_>, at: &At<'_, '_>, is_clause: bool) -> Optio
         return several(reader, at).map(Condition::All);
     }
     let told: &[&str] = if is_clause { &["on_deny"] } else { &[] };
-    let forms = ["not", "any", "all"].into_iter().filter(|form| at.get(form).is_some()).collect::<Vec<_>>();
+    let forms = ["not", "any", "all", "time"].into_iter().filter(|form| at.get(form).is_some()).collect::<Vec<_>>();
     let Some(form) = forms.first() else { return test(reader, at, told) };
     let fields = reader.object(at, &[&[*form], told].concat())?;
     let inner = fields.get(form)?;
     match *form {
         "not" => condition(reader, &inner, false).map(|inner| Condition::Not(Box::new(inner))),
         "any" => several(reader, &inner).map(Condition::Any),
+        "time" => schedule(reader, &inner).map(Condition::Time),
         _ => several(reader, &inner).map(Condition::All),
     }
 }
@@ -88,17 +92,102 @@ fn several(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Vec<Condition>> {
 fn test(reader: &mut Reader<'_>, at: &At<'_, '_>, told: &[&str]) -> Option<Condition> {
     let fields = reader.object(at, &[&["path", "op", "value"], told].concat())?;
     let path = reader.required(&fields, "path", "name the argument, as \"args.user_name\"");
-    let path = path.and_then(|at| {
-        let hint = "begin with args., as args.user.name, args.list[0] or args.list[*].id";
-        let read = |text: &str| {
-            let path = text.strip_prefix("args").and_then(Path::parse);
-            path.ok_or_else(|| format!("{text:?} is not a path into the call's arguments"))
-        };
-        reader.parsed(&at, hint, read)
-    });
+    let subject = path.and_then(|at| subject(reader, &at));
     let op = reader.required(&fields, "op", "write what is compared, as \"op\": \"eq\"");
-    let op = op.and_then(|at| reader.choice(&at, &OPS));
-    Some(Condition::Test(path?, operator(reader, &fields, op?)?))
+    let op = op.and_then(|at| op_of(reader, &at));
+    let operator = operator(reader, &fields, op?)?;
+    Some(match subject? {
+        Subject::Argument(path) => Condition::Test(path, operator),
+        Subject::Fact(fact) => Condition::Fact(fact, operator),
+    })
+}
+
+/// Other names of operators, in other policies and in programs.
+const ELSEWHERE: [(&str, &str); 18] = [
+    ("=", "eq"),
+    ("==", "eq"),
+    ("equals", "eq"),
+    ("is", "eq"),
+    ("!=", "neq"),
+    ("ne", "neq"),
+    ("not_equals", "neq"),
+    ("<", "lt"),
+    ("<=", "lte"),
+    ("le", "lte"),
+    (">", "gt"),
+    (">=", "gte"),
+    ("ge", "gte"),
+    ("matches", "regex"),
+    ("like", "glob"),
+    ("one_of", "in"),
+    ("any_of", "in"),
+    ("present", "exists"),
+];
+
+fn op_of(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Op> {
+    let word = at.node.as_str().unwrap_or_default();
+    if let Some((_, meant)) = ELSEWHERE.iter().find(|(other, _)| *other == word) {
+        reader.error(at, format!("{word:?} is not known here"), &format!("did you mean \"{meant}\"?"));
+        return None;
+    }
+    reader.choice(at, &OPS)
+}
+
+/// What a path names.
+enum Subject {
+    Argument(Path),
+    Fact(Fact),
+}
+
+fn subject(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Subject> {
+    let text = at.node.as_str().unwrap_or_default();
+    let meant = ["arguments", "params", "$args", "arg"].iter().find_map(|other| text.strip_prefix(other));
+    let hint = match (meant.filter(|rest| rest.starts_with(['.', '['])), closest(text, &circumstances::NAMES)) {
+        (Some(rest), _) => format!("did you mean \"args{rest}\"?"),
+        (None, Some(name)) => format!("did you mean \"{name}\"?"),
+        (None, None) => format!(
+            "write args.user.name, args.list[0] or args.list[*].id for an argument, or one of {}",
+            circumstances::NAMES.join(", ")
+        ),
+    };
+    let read = |text: &str| {
+        let fact = || Fact::parse(text).map(Subject::Fact);
+        let path = text.strip_prefix("args").and_then(Path::parse).map(Subject::Argument);
+        path.or_else(fact).ok_or_else(|| format!("{text:?} names nothing that a condition can look at"))
+    };
+    reader.parsed(at, &hint, read)
+}
+
+/// `{"time": {"zone": "Europe/Berlin", "from": "09:00", "to": "17:30", "days": ["mon", "tue"]}}`
+fn schedule(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Schedule> {
+    let fields = reader.object(at, &["zone", "from", "to", "days"])?;
+    let zone_at = reader.required(&fields, "zone", "name a time zone, as \"Europe/Berlin\" or \"UTC\"");
+    let zone_name = zone_at.as_ref().and_then(|at| at.node.as_str()).unwrap_or_default().to_owned();
+    let hint = "write an IANA name, as \"Europe/Berlin\", \"America/New_York\" or \"UTC\"";
+    let zone = zone_at.and_then(|at| reader.parsed(&at, hint, schedule::zone));
+    let mut time = |key| {
+        let at = fields.get(key);
+        at.map_or(Some(None), |at| {
+            reader.parsed(&at, "write hours and minutes, as \"09:00\"", schedule::time).map(Some)
+        })
+    };
+    let (from, to) = (time("from"), time("to"));
+    let days: Vec<_> = match fields.get("days") {
+        Some(at) => {
+            let elements = reader.list(&at);
+            if elements.is_empty() && at.node.as_array().is_some() {
+                reader.error(&at, "this names no day", "write [\"mon\", \"tue\"] or the like, or leave it out");
+            }
+            elements.iter().filter_map(|at| reader.choice(at, &schedule::DAYS)).collect()
+        }
+        None => schedule::DAYS.map(|(_, day)| day).to_vec(),
+    };
+    if fields.get("from").is_none() && fields.get("to").is_none() && fields.get("days").is_none() {
+        reader.error(at, "this is every time of every day", "add \"from\" and \"to\", or \"days\"");
+        return None;
+    }
+    let (from, to) = (from?.unwrap_or_default(), to?.unwrap_or_default());
+    (!days.is_empty()).then_some(Schedule { zone_name, zone: zone?, from, to, days })
 }
 
 fn operator(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, op: Op) -> Option<Operator> {

@@ -5,6 +5,7 @@ use crate::policy::model::{Action, Clauses, Entry, ToolChanges};
 use crate::policy::pattern::Pattern;
 use crate::policy::source::{At, Fields, Reader};
 
+use super::state::Declared;
 use super::{approval, limit};
 
 /// What the entries of a block speak of.
@@ -14,11 +15,24 @@ pub(super) enum Kind {
     Method,
 }
 
-const TOOL_KEYS: [&str; 10] =
-    ["action", "reason", "override", "approval", "risk", "limits", "rate_limit", "require", "deny_if", "tool_changes"];
+const TOOL_KEYS: [&str; 12] = [
+    "action",
+    "reason",
+    "note",
+    "override",
+    "lists",
+    "approval",
+    "risk",
+    "limits",
+    "rate_limit",
+    "require",
+    "deny_if",
+    "tool_changes",
+];
 
 /// Of a method nothing is held and nothing has a risk.
-const METHOD_KEYS: [&str; 7] = ["action", "reason", "override", "limits", "rate_limit", "require", "deny_if"];
+const METHOD_KEYS: [&str; 9] =
+    ["action", "reason", "note", "override", "lists", "limits", "rate_limit", "require", "deny_if"];
 
 pub(super) const RISKS: [(&str, Risk); 6] = [
     ("read", Risk::Read),
@@ -29,15 +43,48 @@ pub(super) const RISKS: [(&str, Risk); 6] = [
     ("access", Risk::Access),
 ];
 
-/// Reads one entry; `None` where its name is none. Its other faults are reported, and what they concern is left out.
-pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Option<Entry> {
+/// Reads what stands under one name: an entry, a list of entries, or rules as Intercept has them.
+pub(super) fn named(
+    reader: &mut Reader<'_>,
+    declared: &Declared,
+    key: &str,
+    offset: usize,
+    at: &At<'_, '_>,
+    kind: Kind,
+) -> Vec<Entry> {
+    if at.node.as_array().is_some() {
+        let elements = reader.list(at);
+        if elements.is_empty() {
+            reader.error(at, "this list of entries is empty", "write {} for an entry that only lists");
+        }
+        let read = |at: &At<'_, '_>| entry(reader, key, offset, at, kind);
+        return elements.iter().filter_map(read).collect();
+    }
+    if kind == Kind::Tool && at.get("rules").is_some() {
+        return super::rules::entries(reader, declared, key, offset, at);
+    }
+    entry(reader, key, offset, at, kind).into_iter().collect()
+}
+
+/// Reads a name or glob.
+pub(super) fn pattern(
+    reader: &mut Reader<'_>,
+    key: &str,
+    offset: usize,
+    at: &At<'_, '_>,
+    kind: Kind,
+) -> Option<Pattern> {
     let pattern = match kind {
         Kind::Tool => Pattern::tool(key),
         Kind::Method => Pattern::method(key),
     };
-    let pattern = pattern.map_err(|message| {
-        reader.error_at(offset, &at.pointer, message, "write a name, or a glob such as \"list_*\"".to_owned());
-    });
+    let hint = "write a name, or a glob such as \"list_*\"";
+    pattern.map_err(|message| reader.error_at(offset, &at.pointer, message, hint.to_owned())).ok()
+}
+
+/// Reads one entry; `None` where its name is none. Its other faults are reported, and what they concern is left out.
+pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'_, '_>, kind: Kind) -> Option<Entry> {
+    let pattern = pattern(reader, key, offset, at, kind);
     if kind == Kind::Method && key == "tools/call" {
         let hint = "move it to \"tools\", under the tool's name".to_owned();
         reader.error_at(offset, &at.pointer, "calls of tools are not ruled as a method", hint);
@@ -54,9 +101,10 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
     let action = action(reader, &fields, kind);
     let approval = fields.get("approval").map(|at| approval::approval(reader, &at));
     let (approval, approval_risk) = approval.unwrap_or_default();
-    let mut limits = limit::limits(reader, &fields);
+    let mut limits = limit::limits(reader, &fields, kind);
     limits.extend(limit::rate_limit(reader, &fields));
-    let pattern = pattern.ok()?;
+    let pattern = pattern?;
+    let lists = fields.get("lists").and_then(|at| reader.flag(&at)).unwrap_or(true);
     let overrides = fields.get("override").and_then(|at| reader.flag(&at)).unwrap_or(false);
     if overrides && !pattern.is_exact() {
         let hint = "write the entry under the tool's exact name";
@@ -71,6 +119,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         let hint = "the reason is shown to the agent with a denial or while a call waits";
         reader.warn(offset, &at.pointer, "nobody is told the reason of an allowed call", hint);
     }
+    let note = fields.get("note").and_then(|at| reader.text(&at));
     let own_risk = fields.get("risk").and_then(|at| reader.choice(&at, &RISKS));
     if let (Some(own), Some(other)) = (own_risk, approval_risk)
         && own != other
@@ -90,7 +139,9 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
         // Only read where there is no error, and then the action is known.
         action: action.unwrap_or(Action::Deny),
         reason,
+        note,
         overrides,
+        lists,
         risk,
         approval,
         clauses,
@@ -101,7 +152,7 @@ pub(super) fn entry(reader: &mut Reader<'_>, key: &str, offset: usize, at: &At<'
 
 /// What becomes of calls of a tool that has changed.
 pub(super) fn tool_changes(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Option<ToolChanges> {
-    let choices = [("hold", ToolChanges::Hold), ("deny", ToolChanges::Deny), ("allow", ToolChanges::Allow)];
+    let choices = [ToolChanges::Hold, ToolChanges::Deny, ToolChanges::Allow].map(|one| (one.as_str(), one));
     fields.get("tool_changes").and_then(|at| reader.choice(&at, &choices))
 }
 

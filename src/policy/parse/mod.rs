@@ -3,17 +3,25 @@
 mod approval;
 mod condition;
 mod entry;
+mod idle;
 mod limit;
 mod review;
+mod rules;
+mod state;
+
+pub(super) use limit::WINDOWS;
+
+use std::path::Path;
 
 use crate::call::Digest;
-use crate::call::json::{self, JsonErrorKind, Limits};
+use crate::call::json::{self, JsonErrorKind, Limits, Node};
 
 use super::limits::LimitUse;
-use super::model::{Action, Clauses, Defaults, Entries, Entry, Policy, ToolChanges};
+use super::model::{Action, Clauses, Defaults, Entries, Entry, Names, Policy, ToolChanges};
 use super::pattern::{Matcher, Pattern};
 use super::problem::{Problem, Severity};
 use super::source::{At, Fields, Reader};
+use super::yaml;
 
 /// A policy file is written by people: this is far above what they write, and far below what hurts.
 const READABLE: Limits = Limits { max_bytes: 8 << 20, max_depth: 64 };
@@ -48,13 +56,39 @@ pub struct Parsed {
     pub warnings: Vec<Problem>,
 }
 
-/// Reads the JSON form, version 1.
+/// How a file is written. Either syntax can hold every form of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// RFC 8259, strictly.
+    Json,
+    /// YAML 1.2, without anchors and tags.
+    Yaml,
+}
+
+impl Syntax {
+    /// YAML where the file's name ends in `.yaml` or `.yml`, JSON otherwise.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let yaml = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("yaml") || it.eq_ignore_ascii_case("yml"));
+        if yaml { Self::Yaml } else { Self::Json }
+    }
+}
+
+/// Reads a policy written as JSON.
 ///
 /// # Errors
 /// Every problem of the file, warnings included, in its order; at least one is an error.
 pub fn parse(text: &str, defaults: &Defaults) -> Result<Parsed, Vec<Problem>> {
+    parse_as(Syntax::Json, text, defaults)
+}
+
+/// Reads a policy, in whichever of its forms: JSON version 1, the shorthand, or rules as Intercept has them.
+///
+/// # Errors
+/// Every problem of the file, warnings included, in its order; at least one is an error.
+pub fn parse_as(syntax: Syntax, text: &str, defaults: &Defaults) -> Result<Parsed, Vec<Problem>> {
     let mut reader = Reader::new(text);
-    let policy = read(&mut reader, text, defaults);
+    let policy = read(&mut reader, syntax, text, defaults);
     let problems = reader.finish();
     match policy {
         Some(policy) if problems.iter().all(|p| p.severity == Severity::Warning) => {
@@ -65,12 +99,40 @@ pub fn parse(text: &str, defaults: &Defaults) -> Result<Parsed, Vec<Problem>> {
 }
 
 /// `None` only where an error was reported.
-fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Policy> {
+fn read(reader: &mut Reader<'_>, syntax: Syntax, text: &str, defaults: &Defaults) -> Option<Policy> {
+    let root = match syntax {
+        Syntax::Json => json(reader, text)?,
+        Syntax::Yaml if text.len() > READABLE.max_bytes => {
+            let message = format!("the file is larger than the limit of {} bytes", READABLE.max_bytes);
+            reader.error_at(0, "", message, "use globs in place of long lists".to_owned());
+            return None;
+        }
+        Syntax::Yaml => yaml::read(reader, text)?,
+    };
+    policy(reader, &root, text, defaults)
+}
+
+/// Line and column of the value that a JSON Pointer names in a policy's text, both from 1; `None` where there is none.
+#[must_use]
+pub fn place(syntax: Syntax, text: &str, pointer: &str) -> Option<(usize, usize)> {
+    let mut reader = Reader::new(text);
+    let root = match syntax {
+        Syntax::Json => json(&mut reader, text),
+        Syntax::Yaml => yaml::read(&mut reader, text),
+    }?;
+    let node = root.pointer(pointer)?;
+    Some(json::line_column(text, node.span.start))
+}
+
+/// The tree of a JSON text.
+fn json<'t>(reader: &mut Reader<'_>, text: &'t str) -> Option<Node<'t>> {
     let (document, faults) = match json::read_reporting(text.as_bytes(), &READABLE) {
         Ok(read) => read,
         Err(error) => {
             let hint = match error.kind {
-                JsonErrorKind::Syntax(_) => "a policy is JSON; YAML, comments and trailing commas are not read",
+                JsonErrorKind::Syntax(_) => {
+                    "JSON has no comments and no trailing commas; a file of YAML has a name that ends in .yaml"
+                }
                 JsonErrorKind::Empty => "start from what `placet init` writes",
                 _ => "save the file as JSON in UTF-8",
             };
@@ -84,12 +146,19 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
             reader.error_at(fault.offset, "", fault.to_string(), "escape it, or leave it out".to_owned());
         }
     }
-    let root = At::root(document.root());
+    Some(document.root().clone())
+}
+
+fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defaults) -> Option<Policy> {
+    let root = At::root(root);
     reader.duplicates(&root);
     let top = reader.object(&root, &KEYS)?;
     version(reader, &top);
-    for key in ["description", "$schema"] {
-        top.get(key).map(|at| reader.string(&at));
+    top.get("$schema").map(|at| reader.string(&at));
+    let description = top.get("description").and_then(|at| reader.string(&at)).map(str::to_owned);
+    if top.get("default").is_none() && has_rules(&top) {
+        let words = "without \"default\" a tool that no entry lists is denied; Intercept allows it";
+        reader.warn(top.at.node.span.start, "", words, "write \"default\" to say which is meant");
     }
     let default = match top.get("default") {
         Some(at) => reader.choice(&at, &[("deny", Action::Deny), ("allow", Action::Allow)]).unwrap_or(Action::Deny),
@@ -105,8 +174,9 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
     let policy = Policy {
         version: Digest::of(text.as_bytes()),
         default,
-        hide: matcher(reader, "/hide", hide.iter().map(|listed| &listed.pattern))?,
-        readers: matcher(reader, "/readers", readers.iter().map(|listed| &listed.pattern))?,
+        description,
+        hide: names(reader, "/hide", &hide)?,
+        readers: names(reader, "/readers", &readers)?,
         everywhere,
         all_tools,
         tools: prepared(reader, "/tools", tools)?,
@@ -115,9 +185,16 @@ fn read(reader: &mut Reader<'_>, text: &str, defaults: &Defaults) -> Option<Poli
         tool_changes: tool_changes.unwrap_or(ToolChanges::Hold),
         defaults: defaults.clone(),
     };
+    limit::idle(reader, &root, &policy);
     review::overrides(reader, &policy);
+    idle::entries(reader, &policy);
     review::upstreams(reader, &policy, &hide, &readers);
     Some(policy)
+}
+
+/// Whether some tool has rules as Intercept's files have them.
+fn has_rules(top: &Fields<'_, '_>) -> bool {
+    top.get("tools").is_some_and(|tools| tools.members().iter().any(|(_, _, at)| at.get("rules").is_some()))
 }
 
 fn version(reader: &mut Reader<'_>, top: &Fields<'_, '_>) {
@@ -140,10 +217,15 @@ fn patterns(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> Vec<Listed> {
     listed
 }
 
+fn names(reader: &mut Reader<'_>, pointer: &str, listed: &[Listed]) -> Option<Names> {
+    let texts = listed.iter().map(|listed| listed.pattern.text().to_owned()).collect();
+    Some(Names { texts, matcher: matcher(reader, pointer, listed.iter().map(|listed| &listed.pattern))? })
+}
+
 fn everywhere(reader: &mut Reader<'_>, at: Option<At<'_, '_>>) -> (Vec<LimitUse>, Clauses) {
     let fields = at.and_then(|at| reader.object(&at, &["limits", "require", "deny_if"]));
     let Some(fields) = fields else { return Default::default() };
-    (limit::limits(reader, &fields), clauses(reader, &fields))
+    (limit::limits(reader, &fields, entry::Kind::Tool), clauses(reader, &fields))
 }
 
 fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Clauses {
@@ -154,9 +236,10 @@ fn clauses(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Clauses {
 }
 
 fn entries(reader: &mut Reader<'_>, at: Option<At<'_, '_>>, kind: entry::Kind) -> Vec<Entry> {
+    let declared = state::Declared::find(reader, at.as_ref().filter(|_| kind == entry::Kind::Tool));
     let members = at.and_then(|at| reader.map(&at)).unwrap_or_default();
-    let mut entries: Vec<Entry> =
-        members.iter().filter_map(|(key, offset, at)| entry::entry(reader, key, *offset, at, kind)).collect();
+    let read = |(key, offset, at): &(&str, usize, At<'_, '_>)| entry::named(reader, &declared, key, *offset, at, kind);
+    let mut entries: Vec<Entry> = members.iter().flat_map(read).collect();
     entries.sort_by(|a, b| {
         let rank = |e: &Entry| (!e.pattern.is_exact(), std::cmp::Reverse(e.pattern.text().len()));
         rank(a).cmp(&rank(b)).then_with(|| a.pattern.text().cmp(b.pattern.text()))

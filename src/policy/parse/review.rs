@@ -26,7 +26,7 @@ pub(super) fn contexts(reader: &mut Reader<'_>, tools: &[Entry], readers: &[List
 pub(super) fn overrides(reader: &mut Reader<'_>, policy: &Policy) {
     let entries = &policy.tools.list;
     for entry in entries.iter().filter(|entry| entry.pattern.is_exact()) {
-        let hidden = policy.hide.overlaps(&entry.pattern);
+        let hidden = policy.hide.matcher.overlaps(&entry.pattern);
         if let Some(hidden) = hidden {
             let message = format!("/hide/{hidden} hides this tool, so the entry does nothing");
             reader.warn(entry.offset, &entry.pointer, message, "an override does not loosen it; leave one of them out");

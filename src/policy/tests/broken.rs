@@ -3,10 +3,14 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::policy::{Problem, Severity};
+use crate::policy::{Problem, Severity, Syntax, parse_as};
 
 fn problems(text: &str) -> Vec<Problem> {
-    parse(text, &defaults(&["iam", "s3"])).map_or_else(|problems| problems, |parsed| parsed.warnings)
+    problems_of(Syntax::Json, text)
+}
+
+fn problems_of(syntax: Syntax, text: &str) -> Vec<Problem> {
+    parse_as(syntax, text, &defaults(&["iam", "s3"])).map_or_else(|problems| problems, |parsed| parsed.warnings)
 }
 
 /// Each of these under `"tools": {"x": …}`.
@@ -20,11 +24,29 @@ const ENTRIES: &[&str] = &[
     r#"{"override": "yes"}"#,
     r#"{"tool_changes": "ask"}"#,
     r#"{"tool_changes": true}"#,
-    r#"{"require": [{"path": "args.a", "op": "eq", "value": 1}]}"#,
-    r#"{"deny_if": [{"path": "args.a", "op": "exists"}]}"#,
+    r#"{"require": {"path": "args.a", "op": "eq", "value": 1}}"#,
     r#"{"deny_if": {}}"#,
     r#"{"when": []}"#,
-    r#"{"rules": []}"#,
+    r#"{"lists": 0}"#,
+    r#"[{"action": "allow"}, {"action": "dney"}, 7]"#,
+    r#"{"action": "allow", "rules": []}"#,
+    r#"{"rules": {}}"#,
+    r#"{"rules": [{"action": "allow"}]}"#,
+    r#"{"rules": [{"action": "deny", "conditions": []}]}"#,
+    r#"{"rules": [{"conditions": [{"path": "arguments.a", "op": "eq", "value": 1}], "on_deny": ""}]}"#,
+    r#"{"rules": [{"rate_limit": "5 per hour"}, {"rate_limit": {"max": 5, "window": 60}}]}"#,
+    r#"{"rules": [{"rate_limit": "-5/hour"}, {"rate_limit": "5/week"}, {"rate_limit": "99999999999999999999/day"}]}"#,
+    r#"{"rules": [{"name": 3, "approval": {"timeout": "5m"}}]}"#,
+    r#"{"rules": [{"condition": [], "ondeny": "no"}]}"#,
+    r#"{"rules": [{"state": {"counter": "a.b", "window": "week"}}, {"state": {"window": "day", "increment": -1}}]}"#,
+    r#"{"rules": [{"state": {"counter": "c", "window": "day", "increment": 1, "increment_from": "args.n"}}]}"#,
+    r#"{"rules": [{"state": {"counter": "c", "window": "day", "increment_from": "args.l[*].n"}}]}"#,
+    r#"{"rules": [{"state": {"counter": "c", "window": "day"}}, {"state": {"counter": "c", "window": "hour"}}]}"#,
+    r#"{"rules": [{"state": {"counter": "spend", "window": "day"}, "conditions": [{"path": "state.x.spent", "op": "lte", "value": 5}]}]}"#,
+    r#"{"rules": [{"conditions": [{"path": "state.x.c", "op": "lte", "value": 5}]}]}"#,
+    r#"{"rules": [{"state": {"counter": "c", "window": "day"}, "conditions": [{"path": "state.x.c", "op": "gt", "value": "5"}, {"path": "state.x.c", "op": "lt", "value": -5}]}]}"#,
+    r#"{"rules": [{"action": "require_approval", "state": {"counter": "c", "window": "day"}, "conditions": [{"path": "state.x.c", "op": "gt", "value": 5}]}]}"#,
+    r#"{"limits": [{"counter": "c", "window": "day", "max": 5, "below": 6}, {"counter": "d", "window": "day", "below": -1}, {"counter": "e", "window": "day", "below": 1, "only_counts": true}]}"#,
     r#"{"approval": {}}"#,
     r#"{"approval": {"timeout": "15m"}}"#,
     r#"{"action": "deny", "approval": {"approvals": 2}}"#,
@@ -69,7 +91,8 @@ const APPROVALS: &[&str] = &[
     r#"{"self_approval": 1, "require_reason": "yes"}"#,
     r#"{"release": "now", "input_after_approval": "deny"}"#,
     r#"{"message": ""}"#,
-    r#"{"when": [{"path": "args.a", "op": "exists"}]}"#,
+    r#"{"when": []}"#,
+    r#"{"when": [{"path": "args.a", "op": "eq", "value": 1, "on_deny": "no"}]}"#,
     r#"{"ask_reason": "yes"}"#,
     r#"{"ask_reason": 1}"#,
     r#"{"time_out": "1m", "aprovals": 1}"#,
@@ -79,6 +102,66 @@ const APPROVALS: &[&str] = &[
     r#"{"context": [{"tool": "get_x", "args": {}}]}"#,
     r#"{"context": [{"tool": "get_x", "arguments": {"a": "$args", "b": ["$args.l[*]"]}}]}"#,
     r#"{"context": [{"tool": "delete_x"}]}"#,
+];
+
+/// Each of these under `"tools": {"x": {"deny_if": [ … ]}}`.
+const CONDITIONS: &[&str] = &[
+    r#"7"#,
+    r#"{}"#,
+    r#"[]"#,
+    r#"{"path": "args.a"}"#,
+    r#"{"path": "args.a", "op": "eq"}"#,
+    r#"{"path": "args", "op": "eq", "value": 1}"#,
+    r#"{"path": "args.", "op": "eq", "value": 1}"#,
+    r#"{"path": "args.a[-1]", "op": "eq", "value": 1}"#,
+    r#"{"path": "args.a[1", "op": "eq", "value": 1}"#,
+    r#"{"path": "$args.a", "op": "eq", "value": 1}"#,
+    r#"{"path": "state.x.count", "op": "lte", "value": 1}"#,
+    r#"{"path": "agent", "op": "eq", "value": "a"}"#,
+    r#"{"path": "tool.annotations.", "op": "eq", "value": true}"#,
+    r#"{"path": 3, "op": 4, "value": 5}"#,
+    r#"{"path": "args.a", "op": "equals", "value": 1}"#,
+    r#"{"path": "args.a", "op": "==", "value": 1}"#,
+    r#"{"path": "args.a", "op": "exists", "value": "yes"}"#,
+    r#"{"path": "args.a", "op": "in", "value": "b"}"#,
+    r#"{"path": "args.a", "op": "not_in", "value": []}"#,
+    r#"{"path": "args.a", "op": "lt", "value": "5"}"#,
+    r#"{"path": "args.a", "op": "gte", "value": 1e99999999999999999999}"#,
+    r#"{"path": "args.a", "op": "eq", "value": [{"b": 1e99999999999999999999}]}"#,
+    r#"{"path": "args.a", "op": "regex", "value": "(a"}"#,
+    r#"{"path": "args.a", "op": "regex", "value": "(?=a)"}"#,
+    r#"{"path": "args.a", "op": "regex", "value": "\\w{1000}{1000}"}"#,
+    r#"{"path": "args.a", "op": "regex", "value": 5}"#,
+    r#"{"path": "args.a", "op": "glob", "value": "a{b"}"#,
+    r#"{"path": "args.a", "op": "glob", "value": []}"#,
+    r#"{"path": "args.a", "op": "cidr", "value": "10.0.0.0/33"}"#,
+    r#"{"path": "args.a", "op": "cidr", "value": ["10.0.0.0/8", "home"]}"#,
+    r#"{"path": "args.a", "op": "eq", "value": 1, "values": [1]}"#,
+    r#"{"not": {}}"#,
+    r#"{"not": [], "on_deny": "x"}"#,
+    r#"{"any": []}"#,
+    r#"{"all": {"path": "args.a", "op": "exists"}}"#,
+    r#"{"any": [{"path": "args.a", "op": "exists", "on_deny": "x"}]}"#,
+    r#"{"any": [{"path": "args.a", "op": "exists"}], "not": {"path": "args.b", "op": "exists"}}"#,
+    r#"{"time": {}}"#,
+    r#"{"time": {"zone": "Berlin", "from": "9:00", "to": "25:00", "days": ["monday"]}}"#,
+    r#"{"time": {"zone": "UTC"}}"#,
+    r#"{"time": {"zone": "UTC", "days": []}}"#,
+    r#"{"time": {"timezone": "UTC", "from": 9}}"#,
+];
+
+/// Whole files of YAML.
+const YAML: &[&str] = &[
+    "",
+    "version: 1\ntools: {}\n",
+    "version: \"1\"\ntools:\n  x:\n",
+    "version: \"1\"\ntools:\n  x: {override: yes}\n",
+    "version: \"1\"\ntools:\n\tx: {}\n",
+    "version: \"1\"\ntools:\n  x: {}\n  x: {action: deny}\n",
+    "version: \"1\"\nbase: &base {action: deny}\ntools:\n  x: *base\n",
+    "version: \"1\"\ntools:\n  x:\n    rules:\n      - action: evalute\n        conditions:\n          - path: args.amount\n            op: lte\n            value: 1_000\n",
+    "version: \"1\"\ntools:\n  x:\n    rules:\n      - rate_limit: 5/hours\n      - conditions: {path: args.a, op: exists}\n",
+    "version: \"1\"\nhide: [a{b]\n",
 ];
 
 /// Whole files.
@@ -116,6 +199,12 @@ const FILES: &[&str] = &[
     r#"{"version": "1", "methods": {"tools/call": {}, "resources/*": {"action": "require_approval", "risk": "read"}}}"#,
     r#"{"version": "1", "methods": {"prompts/get": {}, "prompts/*": {"action": "deny"}}}"#,
     r#"{"version": "1", "hidden": [], "alltools": {}, "tool": {}, "zzz": 1}"#,
+    r#"{"version": "1", "tools": {"x": {"action": "deny", "require": [{"path": "args.a", "op": "exists"}]}}}"#,
+    r#"{"version": "1", "tools": {"x": {"require": [{"path": "args.a", "op": "lt", "value": 5}, {"path": "args.a", "op": "gte", "value": 5.0}]}}}"#,
+    r#"{"version": "1", "tools": {"x": {"require": [{"path": "args.a", "op": "eq", "value": "b"}, {"path": "args.a", "op": "in", "value": ["c", "d"]}]}}}"#,
+    r#"{"version": "1", "tools": {"x": {"action": "require_approval", "approval": {"when": [{"path": "args.a", "op": "exists"}, {"path": "args.a", "op": "exists", "value": false}]}}}}"#,
+    r#"{"version": "1", "hide": ["delete_*"], "tools": {"*": {"action": "deny"}, "get_*": {}, "delete_user*": {"action": "require_approval"}}}"#,
+    r#"{"version": "1", "tools": {"x": {"rules": []}}}"#,
     "{\n  \"version\": \"3\",\n  \"default\": \"maybe\",\n  \"tools\": {\n    \"é\": { \"action\": \"ask\",\n           \"limits\": 3 },\n    \"b\": 7\n  }\n}\n",
 ];
 
@@ -127,9 +216,13 @@ fn each_broken_file_is_explained() {
         let entry = format!(r#"{{"action": "require_approval", "approval": {block}}}"#);
         (*block, format!(r#"{{"version": "1", "readers": ["get_*"], "tools": {{"x": {entry}}}}}"#))
     });
+    let conditions =
+        CONDITIONS.iter().map(|one| (*one, format!(r#"{{"version": "1", "tools": {{"x": {{"deny_if": [{one}]}}}}}}"#)));
     let files = FILES.iter().map(|file| (*file, (*file).to_owned()));
-    for (shown, text) in entries.chain(approvals).chain(files) {
-        let found = problems(&text);
+    let json = entries.chain(approvals).chain(conditions).chain(files).map(|(shown, text)| (Syntax::Json, shown, text));
+    let yaml = YAML.iter().map(|file| (Syntax::Yaml, *file, (*file).to_owned()));
+    for (syntax, shown, text) in json.chain(yaml) {
+        let found = problems_of(syntax, &text);
         writeln!(said, "{}", shown.trim_end()).unwrap();
         found.iter().for_each(|problem| writeln!(said, "    {problem}").unwrap());
         assert!(!found.is_empty() || shown == r#"{"approval": {}}"#, "{text}");

@@ -2,10 +2,18 @@
 
 use super::*;
 use crate::call::{AgentId, Millis};
-use crate::policy::{Counters, LimitScope, LimitUse};
+use crate::policy::{Counters, Exceeded, LimitScope, LimitUse, NotReserved, Reservation};
 
 fn uses(policy: &Policy, tool: &str) -> Vec<LimitUse> {
-    policy.limits(&Call { upstream: &upstream("iam"), tool, arguments: None })
+    policy.limits(&Call::new(&upstream("iam"), tool)).into_iter().cloned().collect()
+}
+
+/// The limit that is reached.
+fn reached(reserved: Result<Reservation, NotReserved>) -> Exceeded {
+    match reserved {
+        Err(NotReserved::Exceeded(exceeded)) => exceeded,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn limited(limit: &str) -> Vec<LimitUse> {
@@ -19,7 +27,7 @@ fn agent(number: u128) -> AgentId {
 /// How many calls pass at this moment, of ten at most.
 fn passing(counters: &mut Counters, uses: &[LimitUse], who: (u128, &str, &str), at: i64) -> usize {
     let upstream = upstream(who.1);
-    let scope = LimitScope { agent: agent(who.0), upstream: &upstream, tool: who.2 };
+    let scope = LimitScope { agent: agent(who.0), upstream: &upstream, tool: who.2, arguments: None };
     (0..10).take_while(|_| counters.reserve(uses, &scope, Millis(at)).is_ok()).count()
 }
 
@@ -34,18 +42,21 @@ fn windows_are_aligned_to_utc() {
         assert_eq!(passing(&mut counters, &uses, who, start + length - 1), 3, "{window}");
         assert_eq!(passing(&mut counters, &uses, who, start + length), 3, "{window}");
         assert_eq!(passing(&mut counters, &uses, who, start + 2 * length - 1), 0, "{window}");
-        let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x" };
-        let exceeded = counters.reserve(&uses, &scope, Millis(start + 2 * length - 1)).unwrap_err();
-        assert_eq!((exceeded.rule.as_str(), exceeded.retry_at), ("/tools/x/limits/0", Millis(start + 2 * length)));
+        let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x", arguments: None };
+        let exceeded = reached(counters.reserve(&uses, &scope, Millis(start + 2 * length - 1)));
+        assert_eq!(
+            (exceeded.rule.as_str(), exceeded.retry_at),
+            ("/tools/x/limits/0", Some(Millis(start + 2 * length)))
+        );
         assert_eq!(counters.len(), 1, "what has ended is forgotten");
     }
     let uses = limited(r#""rate_limit": {"max": 2, "window": 7}"#);
     let mut counters = Counters::new();
     assert_eq!(passing(&mut counters, &uses, (1, "iam", "x"), 6999), 2);
     assert_eq!(passing(&mut counters, &uses, (1, "iam", "x"), 7000), 2);
-    let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x" };
-    let exceeded = counters.reserve(&uses, &scope, Millis(13_999)).unwrap_err();
-    assert_eq!((exceeded.rule.as_str(), exceeded.retry_at), ("/tools/x/rate_limit", Millis(14_000)));
+    let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x", arguments: None };
+    let exceeded = reached(counters.reserve(&uses, &scope, Millis(13_999)));
+    assert_eq!((exceeded.rule.as_str(), exceeded.retry_at), ("/tools/x/rate_limit", Some(Millis(14_000))));
 }
 
 #[test]
@@ -75,13 +86,13 @@ fn all_counters_are_taken_together_or_none() {
            "rate_limit": {"max": 1, "window": 3600}"#,
     );
     let mut counters = Counters::new();
-    let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x" };
+    let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x", arguments: None };
     let first = counters.reserve(&uses, &scope, Millis(0)).unwrap();
     for _ in 0..10 {
-        let exceeded = counters.reserve(&uses, &scope, Millis(1)).unwrap_err();
-        assert_eq!((exceeded.rule.as_str(), exceeded.retry_at), ("/tools/x/rate_limit", Millis(3_600_000)));
+        let exceeded = reached(counters.reserve(&uses, &scope, Millis(1)));
+        assert_eq!((exceeded.rule.as_str(), exceeded.retry_at), ("/tools/x/rate_limit", Some(Millis(3_600_000))));
     }
-    counters.give_back(first);
+    assert!(counters.give_back(first, false).is_empty(), "nothing was written, so nothing is to be");
     assert!(counters.is_empty());
     assert_eq!(passing(&mut counters, &uses[..2], (1, "iam", "x"), 2), 2, "refused calls took nothing");
     assert_eq!(passing(&mut counters, &uses[..2], (1, "iam", "x"), 60_000), 2);
@@ -92,10 +103,10 @@ fn all_counters_are_taken_together_or_none() {
 fn what_is_given_back_late_changes_no_later_window() {
     let uses = limited(r#""limits": [{"counter": "c", "window": "second", "max": 1}]"#);
     let mut counters = Counters::new();
-    let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x" };
+    let scope = LimitScope { agent: agent(1), upstream: &upstream("iam"), tool: "x", arguments: None };
     let early = counters.reserve(&uses, &scope, Millis(0)).unwrap();
     let _later = counters.reserve(&uses, &scope, Millis(1000)).unwrap();
-    counters.give_back(early);
+    assert!(counters.give_back(early, true).is_empty(), "its window is over");
     assert!(counters.reserve(&uses, &scope, Millis(1001)).is_err());
 }
 
@@ -151,7 +162,7 @@ fn an_agent_that_invents_tools_does_not_fill_the_memory() {
     let uses_of_any = uses(&policy, "x");
     for number in 0..100_010 {
         let tool = format!("x{number}");
-        let scope = LimitScope { agent: agent(1), upstream: &iam, tool: &tool };
+        let scope = LimitScope { agent: agent(1), upstream: &iam, tool: &tool, arguments: None };
         refused += usize::from(counters.reserve(&uses_of_any, &scope, Millis(0)).is_err());
     }
     assert_eq!((counters.len(), refused), (100_000, 10));

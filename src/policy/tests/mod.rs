@@ -1,9 +1,15 @@
 //! The policy, tested as its readers use it: a file in, rulings out.
 
+mod about;
 mod broken;
+mod conditions;
 mod counters;
+mod forms;
+mod limit_errors;
+mod limits;
 mod precedence;
 mod properties;
+mod readme;
 mod requirement;
 mod seed;
 mod tool;
@@ -31,12 +37,16 @@ fn policy(text: &str) -> Policy {
 }
 
 fn rule(policy: &Policy, name: &str, tool: &str) -> Ruling {
-    policy.rule(&Call { upstream: &upstream(name), tool, arguments: None })
+    policy.rule(&Call::new(&upstream(name), tool))
 }
 
 fn rule_with(policy: &Policy, tool: &str, arguments: &str) -> Ruling {
+    rule_on(policy, "iam", tool, arguments)
+}
+
+fn rule_on(policy: &Policy, name: &str, tool: &str, arguments: &str) -> Ruling {
     let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
-    policy.rule(&Call { upstream: &upstream("iam"), tool, arguments: Some(document.root()) })
+    policy.rule(&Call { arguments: Some(document.root()), ..Call::new(&upstream(name), tool) })
 }
 
 /// The ruling in few words: `allow /tools/x`, `hide /hide/0`, …

@@ -16,16 +16,41 @@ fn tool() -> impl Strategy<Value = String> {
     prop_oneof!["[ab]{1,3}", "(iam|s3|x)/[ab]{1,2}", "[ab./\\n]{0,4}"]
 }
 
+/// A condition on `args.n`, in words that one of the operators understands.
+fn condition() -> impl Strategy<Value = String> {
+    let test =
+        ("(eq|neq|lt|gte)", "[0-3]").prop_map(|(op, n)| format!(r#"{{"path": "args.n", "op": "{op}", "value": {n}}}"#));
+    let list = ("(in|not_in)", "[0-3]")
+        .prop_map(|(op, n)| format!(r#"{{"path": "args.n", "op": "{op}", "value": [{n}, "x"]}}"#));
+    let exists = any::<bool>().prop_map(|value| format!(r#"{{"path": "args.n", "op": "exists", "value": {value}}}"#));
+    prop_oneof![test, list, exists].prop_recursive(2, 6, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|one| format!(r#"{{"not": {one}}}"#)),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!(r#"{{"any": [{a}, {b}]}}"#)),
+            (inner.clone(), inner).prop_map(|(a, b)| format!(r#"{{"all": [{a}, {b}]}}"#)),
+        ]
+    })
+}
+
+fn arguments() -> impl Strategy<Value = String> {
+    prop_oneof![Just("{}".to_owned()), "\\{\"n\": ([0-4]|1\\.0|\"x\"|null|true|\\[1\\]|\\{\\}|1e99)\\}"]
+}
+
 fn entry() -> impl Strategy<Value = (String, String)> {
-    (pattern(), 0..3_usize, any::<bool>(), 1..4_u8).prop_map(|(pattern, action, overrides, approvals)| {
+    let conditions = (prop::option::of(condition()), prop::option::of(condition()), prop::option::of(condition()));
+    (pattern(), 0..3_usize, any::<bool>(), 1..4_u8, conditions).prop_map(|(pattern, action, overrides, approvals, conditions)| {
+        let (require, deny_if, when) = conditions;
         let exact = !pattern.contains(['*', '?']);
         let overrides = overrides && exact;
         let approval = match ACTIONS[action] {
             "require_approval" => {
-                format!(r#", "approval": {{"approvals": {approvals}, "timeout": "{approvals}m", "reviewers": ["g{approvals}"]}}"#)
+                let when = when.map(|when| format!(r#", "when": {when}"#)).unwrap_or_default();
+                format!(r#", "approval": {{"approvals": {approvals}, "timeout": "{approvals}m", "reviewers": ["g{approvals}"]{when}}}"#)
             }
             _ => String::new(),
         };
+        let list = |key, one: Option<String>| one.map(|one| format!(r#", "{key}": [{one}]"#)).unwrap_or_default();
+        let approval = [approval, list("require", require), list("deny_if", deny_if)].concat();
         let entry = format!(r#""{pattern}": {{"action": "{}", "override": {overrides}{approval}}}"#, ACTIONS[action]);
         (pattern, entry)
     })
@@ -76,10 +101,12 @@ proptest! {
         default: bool,
         entries in entries().prop_flat_map(|entries| (Just(entries.clone()), Just(entries).prop_shuffle())),
         tool in tool(),
+        arguments in arguments(),
     ) {
         let (a, b) = (file(default, &[], &entries.0), file(default, &[], &entries.1));
         for name in ["iam", "s3"] {
             prop_assert_eq!(rule(&a, name, &tool), rule(&b, name, &tool));
+            prop_assert_eq!(rule_on(&a, name, &tool, &arguments), rule_on(&b, name, &tool, &arguments));
         }
     }
 
@@ -87,17 +114,25 @@ proptest! {
     fn a_further_restriction_never_loosens(
         default: bool,
         entries in entries(),
-        (restricted, hold) in (pattern(), any::<bool>()),
+        (restricted, says) in (pattern(), prop_oneof![
+            Just(r#""action": "deny""#.to_owned()),
+            Just(r#""action": "require_approval""#.to_owned()),
+            condition().prop_map(|one| format!(r#""lists": false, "require": [{one}]"#)),
+            condition().prop_map(|one| format!(r#""lists": false, "deny_if": [{one}]"#)),
+            condition().prop_map(|one| format!(r#""lists": false, "action": "require_approval", "approval": {{"when": {one}}}"#)),
+        ]),
         tool in tool(),
+        arguments in arguments(),
     ) {
-        let new = format!(r#""{restricted}": {{"action": "{}"}}"#, if hold { "require_approval" } else { "deny" });
+        let new = format!(r#""{restricted}": {{{says}}}"#);
+        let hold = says == r#""action": "require_approval""#;
         let taken = entries.iter().any(|entry| entry.starts_with(&format!("\"{restricted}\"")));
         // Asking for approval also lists a tool, which only loosens a default of deny.
         prop_assume!(!taken && (default || !hold));
         let more: Vec<_> = entries.iter().cloned().chain([new]).collect();
         let (before, after) = (file(default, &[], &entries), file(default, &[], &more));
         for name in ["iam", "s3"] {
-            let (before, after) = (rule(&before, name, &tool), rule(&after, name, &tool));
+            let (before, after) = (rule_on(&before, name, &tool, &arguments), rule_on(&after, name, &tool, &arguments));
             prop_assert!(strictness(&after) >= strictness(&before), "{:?} became {:?}", before, after);
         }
     }
@@ -115,7 +150,9 @@ proptest! {
     fn under_deny_only_what_an_entry_permits_is_not_denied(entries in entries(), tool in tool()) {
         let policy = file(false, &[], &entries);
         let ruling = rule(&policy, "iam", &tool);
-        prop_assert_eq!(policy.lists(&upstream("iam"), &tool), strictness(&ruling) < 2);
+        // A condition denies a call, not the tool.
+        let by_condition = matches!(&ruling, Ruling::Deny { rule, .. } if rule.contains("/require/") || rule.contains("/deny_if/"));
+        prop_assert_eq!(policy.lists(&upstream("iam"), &tool), strictness(&ruling) < 2 || by_condition);
         if strictness(&ruling) < 2 {
             prop_assert!(!entries.is_empty());
             let (Ruling::Allow { rule, .. } | Ruling::RequireApproval { rule, .. }) = ruling else { unreachable!() };

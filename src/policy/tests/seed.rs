@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::call::{AgentId, ContextRead, Millis, OnTimeout, Quorum};
-use crate::policy::{Counters, LimitScope, MethodRuling, Scope};
+use crate::policy::{Counters, LimitScope, MethodRuling, NotReserved, Scope};
 
 const SEED: &str = r#"{ "version": "1", "default": "deny",
   "hide": ["delete_user"],
@@ -42,18 +42,27 @@ fn the_seed_policy_allows_one_tool_thirty_times_a_minute() {
     assert!(!policy.may_hold(&upstream("iam")));
 
     let iam = upstream("iam");
-    let limits = policy.limits(&Call { upstream: &iam, tool: "put_user_policy", arguments: None });
-    let read: Vec<_> = limits.iter().map(|l| (l.rule.as_str(), l.window().as_secs(), l.max, l.scope())).collect();
-    let expected =
-        [("/all_tools/limits/0", 60, 300, Scope::Grant), ("/tools/put_user_policy/limits/0", 60, 30, Scope::Grant)];
+    let limits = policy.limits(&Call::new(&iam, "put_user_policy"));
+    let read: Vec<_> = limits.iter().map(|l| (l.rule.as_str(), l.window().as_secs(), l.most(), l.scope())).collect();
+    let expected = [
+        ("/all_tools/limits/0", 60, Some("up to 300".to_owned()), Scope::Grant),
+        ("/tools/put_user_policy/limits/0", 60, Some("up to 30".to_owned()), Scope::Grant),
+    ];
     assert_eq!(read, expected);
     let mut counters = Counters::new();
-    let who = LimitScope { agent: AgentId(uuid::Uuid::from_u128(1)), upstream: &iam, tool: "put_user_policy" };
+    let who = LimitScope {
+        agent: AgentId(uuid::Uuid::from_u128(1)),
+        upstream: &iam,
+        tool: "put_user_policy",
+        arguments: None,
+    };
     for _ in 0..30 {
         let _counted = counters.reserve(&limits, &who, Millis(60_000)).unwrap();
     }
-    let exceeded = counters.reserve(&limits, &who, Millis(61_000)).unwrap_err();
-    assert_eq!((exceeded.rule.as_str(), exceeded.retry_at), ("/tools/put_user_policy/limits/0", Millis(120_000)));
+    let Err(NotReserved::Exceeded(limit)) = counters.reserve(&limits, &who, Millis(61_000)) else {
+        panic!("the limit is reached")
+    };
+    assert_eq!((limit.rule.as_str(), limit.retry_at), ("/tools/put_user_policy/limits/0", Some(Millis(120_000))));
     assert!(counters.reserve(&limits, &who, Millis(120_000)).is_ok());
 }
 

@@ -1,7 +1,7 @@
 //! What the policy says of tools that have changed, and who may accept that.
 
 use super::*;
-use crate::policy::{AskReason, ToolChanges};
+use crate::policy::AskReason;
 
 /// What stands at the top beside `tools`; `tools`; a tool of upstream `iam`; what becomes of its calls, and what says so.
 const TABLE: &[(&str, &str, &str, &str)] = &[
@@ -22,6 +22,15 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "x",
         "allow /tools/x/tool_changes",
     ),
+    // What lists nothing restricts, and permits nothing.
+    ("", r#""x": {}, "*": {"lists": false, "tool_changes": "allow"}"#, "x", "hold /tool_changes"),
+    ("", r#""x": {}, "*": {"lists": false, "tool_changes": "deny"}"#, "x", "deny /tools/*/tool_changes"),
+    (
+        "",
+        r#""x": [{"lists": false, "tool_changes": "deny"}, {"tool_changes": "allow"}]"#,
+        "x",
+        "deny /tools/x/0/tool_changes",
+    ),
     // What may be meant for another upstream's tool restricts, and permits nothing.
     ("", r#""s3/x": {"tool_changes": "allow"}"#, "s3/x", "hold /tool_changes"),
     ("", r#""s3/x": {"tool_changes": "deny"}"#, "s3/x", "deny /tools/s3~1x/tool_changes"),
@@ -33,12 +42,7 @@ fn what_becomes_of_calls_of_a_changed_tool() {
     for (top, tools, tool, expected) in TABLE {
         let policy = policy(&format!(r#"{{"version": "1", {top} "tools": {{{tools}}}}}"#));
         let (changes, rule) = policy.tool_changes(&upstream("iam"), tool);
-        let word = match changes {
-            ToolChanges::Allow => "allow",
-            ToolChanges::Hold => "hold",
-            ToolChanges::Deny => "deny",
-        };
-        assert_eq!(format!("{word} {rule}"), *expected, "{top} {tools} {tool}");
+        assert_eq!(format!("{} {rule}", changes.as_str()), *expected, "{top} {tools} {tool}");
     }
 }
 

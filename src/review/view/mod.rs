@@ -17,7 +17,9 @@ pub mod text;
 pub mod time;
 pub mod tool;
 pub mod tree;
+pub mod tried;
 pub mod unknown;
+pub mod versions;
 
 #[cfg(test)]
 mod fixtures;

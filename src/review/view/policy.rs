@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::tried::{Tried, TryForm};
 use super::{Chrome, Text, Time};
 use crate::review::Effect;
 
@@ -23,6 +24,38 @@ pub struct PolicyPage {
     pub broken: Option<Broken>,
     /// Every configured upstream.
     pub upstreams: Vec<Upstream>,
+    /// "What would happen to this call?"
+    pub form: TryForm,
+    /// What became of the policy, the newest first.
+    pub history: Vec<Step>,
+}
+
+/// One step of the policy's history.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// When.
+    pub at: Time,
+    /// What happened.
+    pub what: StepWhat,
+}
+
+/// What happened to the policy.
+#[derive(Debug, Clone)]
+pub enum StepWhat {
+    /// This version came into force.
+    Loaded {
+        /// The start of the file's SHA-256.
+        version: String,
+        /// The number of the log's entry, by which its page is found.
+        entry: i64,
+    },
+    /// The file was broken.
+    Refused {
+        /// The first of its problems.
+        problem: Text,
+        /// How many there are besides.
+        more: usize,
+    },
 }
 
 /// A policy file that could not be loaded.
@@ -43,6 +76,8 @@ pub struct Upstream {
     pub reached: Text,
     /// Whether it answers.
     pub status: Status,
+    /// The agents that may use it.
+    pub agents: Vec<Text>,
     /// Its tools by name; `None` until it has listed them.
     pub tools: Option<Vec<Tool>>,
 }
@@ -74,6 +109,8 @@ pub enum Ruling {
     Deny,
     /// Refused, and the agent never sees it.
     Hide,
+    /// One of these, by its arguments.
+    Depends,
 }
 
 impl Ruling {
@@ -85,6 +122,7 @@ impl Ruling {
             Self::Ask => "ask",
             Self::Deny => "deny",
             Self::Hide => "hide",
+            Self::Depends => "depends",
         }
     }
 
@@ -96,6 +134,7 @@ impl Ruling {
             Self::Ask => "person",
             Self::Deny => "stopped",
             Self::Hide => "hidden",
+            Self::Depends => "info",
         }
     }
 
@@ -107,6 +146,7 @@ impl Ruling {
             Self::Ask => "Asks",
             Self::Deny => "Refused",
             Self::Hide => "Hidden",
+            Self::Depends => "Depends",
         }
     }
 }
@@ -124,6 +164,12 @@ pub struct Tool {
     pub limits: Vec<String>,
     /// The rule's JSON Pointer in the file: `/tools/put_user_policy`.
     pub rule: Text,
+    /// What it is taken for: "Write".
+    pub class: &'static str,
+    /// Why, in words; the author's note where the policy has one.
+    pub why: Text,
+    /// How often it was called: "Called 12 times, 3 of them held"; `None`: never.
+    pub called: Option<(String, Time)>,
     /// The upstream's own description, its claim.
     pub description: Option<Text>,
     /// Where all that it says is.

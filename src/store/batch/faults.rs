@@ -3,17 +3,11 @@
 
 use crate::failpoint::reach;
 
-/// The batch's view, with the point that fails the write.
-pub(super) const VIEW: &str = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params,
-    NULL AS changes, NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries, NULL AS unseen, NULL AS fault";
-
-/// The batch's statement, with that point as the last parameter.
-pub(super) const INSERT: &str =
-    "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries, unseen, fault)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+/// The column of a batch's view that names the point which fails the write.
+pub(super) const COLUMN: &str = "fault";
 
 /// The sections, in the order of the statement's parameters: the point behind each, and what its statement begins with.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     ("write.calls", "INSERT INTO calls "),
     ("write.params", "INSERT INTO call_params "),
     ("write.changes", "INSERT INTO batch_changes "),
@@ -21,6 +15,7 @@ const SECTIONS: [(&str, &str); 7] = [
     ("write.answers", "INSERT INTO call_answers "),
     ("write.notices", "INSERT INTO outbox "),
     ("write.entries", "INSERT INTO entries "),
+    ("write.counters", "INSERT INTO limit_counters "),
 ];
 
 /// The trigger's statements with a possible failure behind each that writes.
@@ -35,7 +30,7 @@ pub(super) fn between(statements: Vec<String>) -> Vec<String> {
 }
 
 /// The point that fails this write, if one does: only a section that has rows is reached.
-pub(super) fn reached(sections: &[Option<String>]) -> Option<&'static str> {
+pub(super) fn reached<'s>(sections: impl Iterator<Item = &'s Option<String>>) -> Option<&'static str> {
     let mut points = SECTIONS.iter().zip(sections).filter(|(_, rows)| rows.is_some()).map(|((point, _), _)| *point);
     points.find(|point| reach(point))
 }

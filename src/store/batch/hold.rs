@@ -6,7 +6,7 @@ use super::{Batch, HOUR, Job, Reply, Unseen, Wanted};
 use crate::audit::Entry;
 use crate::call::{AgentId, CallState, Digest, HeldCall, Millis, Submission};
 use crate::store::alarm::Changed;
-use crate::store::{HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
+use crate::store::{CounterRow, HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
 
 type Outcome = Result<Holding, HoldRefused>;
 
@@ -16,6 +16,7 @@ pub(in crate::store) struct Hold<A, M> {
     agent: AgentId,
     same_call: Digest,
     limits: HoldLimits,
+    counted: Vec<CounterRow>,
     answers: A,
     make: M,
     reply: Reply<Outcome>,
@@ -30,11 +31,12 @@ where
         agent: AgentId,
         same_call: Digest,
         limits: HoldLimits,
+        counted: Vec<CounterRow>,
         answers: A,
         make: M,
         to: oneshot::Sender<Result<Outcome, StoreError>>,
     ) -> Self {
-        Self { agent, same_call, limits, answers, make, reply: Reply::new(to) }
+        Self { agent, same_call, limits, counted, answers, make, reply: Reply::new(to) }
     }
 
     fn hold(&self, batch: &mut Batch<'_>) -> Result<Outcome, StoreError> {
@@ -67,6 +69,7 @@ where
             .with("policy", submission.policy.to_string())
             .with("expires_at", call.expires_at.to_string());
         let call = batch.hold(call, &entry)?;
+        batch.count(&self.counted);
         Ok(Ok(Holding::New(Box::new(call))))
     }
 }

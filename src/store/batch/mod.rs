@@ -31,7 +31,7 @@ use super::people::{self, AgentStands, Person};
 use super::row::{self, StateColumns};
 use super::sealed::Trust;
 use super::spent::Line;
-use super::{ApprovalProof, CallChange, HoldLimits, StoreError};
+use super::{ApprovalProof, CallChange, CounterRow, HoldLimits, StoreError};
 use crate::audit::{Entry, Head, SealedEntry};
 use crate::call::{AgentId, CallId, CallState, Digest, HeldCall, Millis, ReviewerId};
 use crate::clock::Clock;
@@ -99,7 +99,7 @@ pub(super) struct Written {
     pub head: Head,
     /// The leaves of its new entries.
     pub leaves: Vec<Digest>,
-    /// What ended, for the list of what is spent.
+    /// What ended, or may not be as it was before, for the list of what is spent.
     pub ended: Vec<Line>,
 }
 
@@ -232,6 +232,11 @@ impl<'w> Batch<'w> {
         rows.map(|row| people::person(row, &self.trust).map(|person| (person.id, person))).collect()
     }
 
+    /// Takes in what was counted.
+    fn count(&mut self, counted: &[CounterRow]) {
+        self.writes.count(counted);
+    }
+
     /// Takes a new call in: row, entry and notice.
     fn hold(&mut self, mut call: HeldCall, entry: &Entry) -> Result<HeldCall, StoreError> {
         let (id, agent, now) = (call.submission.id, call.submission.agent.id, call.submission.created_at);
@@ -279,7 +284,7 @@ impl<'w> Batch<'w> {
         if let Some(kind) = change.notice {
             self.writes.notice(kind, id, now);
         }
-        self.ended.extend(claims::end(call));
+        self.ended.extend(claims::step(call));
         Ok(call.clone())
     }
 }

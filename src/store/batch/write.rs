@@ -4,11 +4,15 @@
 //! The statement inserts one row into a temporary view of the writer's connection; a trigger takes it apart into the
 //! tables. SQLite makes that one atomic statement, so that outside a transaction it needs no BEGIN and no COMMIT.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+use std::sync::LazyLock;
+
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
 #[cfg(feature = "failpoints")]
-use super::faults::{self, INSERT, VIEW};
+use super::faults;
 use super::rows::Column::{self, Number, Text as Words};
 use super::rows::{Rows, Text, cells};
 use super::{HOUR, Unseen};
@@ -17,7 +21,7 @@ use crate::call::salted::Salt;
 use crate::call::{Answer, CallId, Digest, HeldCall, Millis, StoredVote};
 use crate::store::row::StateColumns;
 use crate::store::schema::{PLANTED, TRIGGERS};
-use crate::store::{ApprovalProof, StoreError};
+use crate::store::{ApprovalProof, CounterRow, StoreError};
 use crate::telemetry;
 
 const CALLS: &[Column] = &[
@@ -99,10 +103,39 @@ const ENTRIES: &[Column] = &[
     Words("leaf"),
 ];
 
+const COUNTERS: &[Column] =
+    &[Words("counter"), Words("sharer"), Number("part"), Words("amount"), Number("ends_at"), Number("seq")];
+
 /// What a batch is inserted into.
-#[cfg(not(feature = "failpoints"))]
-const VIEW: &str = "CREATE TEMP VIEW batch AS SELECT NULL AS text, NULL AS calls, NULL AS params, NULL AS changes,
-    NULL AS votes, NULL AS answers, NULL AS notices, NULL AS entries, NULL AS unseen";
+const VIEW: &str = "batch";
+
+/// What a batch is inserted into in which something was counted: any other does not even look for that.
+const COUNTED: &str = "batch_counted";
+
+/// The parts of a batch, as the views name them.
+fn parts(counted: bool) -> Vec<&'static str> {
+    let mut parts = vec!["text", "calls", "params", "changes", "votes", "answers", "notices", "entries", "unseen"];
+    parts.extend(counted.then_some("counters"));
+    #[cfg(feature = "failpoints")]
+    parts.push(faults::COLUMN);
+    parts
+}
+
+fn view(name: &str, parts: &[&str]) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| format!("NULL AS {part}")).collect();
+    format!("CREATE TEMP VIEW {name} AS SELECT {}", parts.join(", "))
+}
+
+fn insert_into(view: &str, parts: &[&str]) -> String {
+    let numbers: Vec<_> = (1..=parts.len()).map(|number| format!("${number}")).collect();
+    format!("INSERT INTO {view} ({}) VALUES ({})", parts.join(", "), numbers.join(", "))
+}
+
+/// Writes a batch.
+static INSERT: LazyLock<String> = LazyLock::new(|| insert_into(VIEW, &parts(false)));
+
+/// Writes a batch in which something was counted.
+static INSERT_COUNTED: LazyLock<String> = LazyLock::new(|| insert_into(COUNTED, &parts(true)));
 
 /// What a batch's changes are inserted into, if there are any: the table that SQLite makes for them would otherwise be
 /// made for every batch.
@@ -111,11 +144,6 @@ const CHANGES_VIEW: &str = "CREATE TEMP VIEW batch_changes AS SELECT NULL AS tex
 /// Hands the changes over to that view's trigger.
 const INSERT_CHANGES: &str =
     "INSERT INTO batch_changes (text, changes) SELECT NEW.text, NEW.changes WHERE NEW.changes IS NOT NULL";
-
-/// Writes a batch.
-#[cfg(not(feature = "failpoints"))]
-const INSERT: &str = "INSERT INTO batch (text, calls, params, changes, votes, answers, notices, entries, unseen)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// What a trigger's statement begins with, for each table.
 fn insert(table: &str, from: &str, columns: &[Column]) -> String {
@@ -146,6 +174,16 @@ fn update() -> [String; 2] {
     ]
 }
 
+/// What was counted; of two values of one part the later one stays, in whatever order they come.
+fn count() -> String {
+    let insert = insert("limit_counters", "counters", COUNTERS);
+    format!(
+        "{insert} WHERE true ON CONFLICT (counter, sharer, part) DO UPDATE
+             SET amount = excluded.amount, ends_at = excluded.ends_at, seq = excluded.seq
+             WHERE excluded.seq > limit_counters.seq"
+    )
+}
+
 /// What SQLite answers where a call that was written unseen is not new after all.
 const NOT_UNSEEN: &str = "a call is not new";
 
@@ -167,7 +205,7 @@ pub(in crate::store) fn is_not_unseen(error: &sqlx::Error) -> bool {
 }
 
 /// What the trigger does, in order: calls before what refers to them, and before the changes of them.
-fn statements() -> Vec<String> {
+fn statements(counted: bool) -> Vec<String> {
     let mut statements = vec![unseen(), insert("calls", "calls", CALLS), insert("call_params", "params", PARAMS)];
     statements.extend([
         INSERT_CHANGES.to_owned(),
@@ -176,6 +214,7 @@ fn statements() -> Vec<String> {
         insert("outbox", "notices", NOTICES),
         insert("entries", "entries", ENTRIES),
     ]);
+    statements.extend(counted.then(count));
     #[cfg(feature = "failpoints")]
     let statements = faults::between(statements);
     statements
@@ -184,12 +223,13 @@ fn statements() -> Vec<String> {
 /// Makes the views and their triggers for this connection alone; they end with it.
 /// `triggers` are those of the database itself: with any other nothing is written.
 pub(in crate::store) async fn prepare(connection: &mut SqliteConnection, triggers: &str) -> Result<(), sqlx::Error> {
-    for view in [CHANGES_VIEW, VIEW] {
-        sqlx::query(view).execute(&mut *connection).await?;
+    for view in [CHANGES_VIEW.to_owned(), view(VIEW, &parts(false)), view(COUNTED, &parts(true))] {
+        sqlx::query(AssertSqlSafe(view)).execute(&mut *connection).await?;
     }
     let triggers = triggers.replace('\'', "''");
     let guard = format!("SELECT RAISE(ABORT, '{PLANTED}') WHERE coalesce({TRIGGERS}, '') <> '{triggers}'; ");
-    for (view, statements) in [("batch_changes", update().to_vec()), ("batch", statements())] {
+    let views = [("batch_changes", update().to_vec()), (VIEW, statements(false)), (COUNTED, statements(true))];
+    for (view, statements) in views {
         let statements = format!("{guard}{}", statements.join("; "));
         let trigger = format!("CREATE TEMP TRIGGER {view}_written INSTEAD OF INSERT ON {view} BEGIN {statements}; END");
         sqlx::query(AssertSqlSafe(trigger)).execute(&mut *connection).await?;
@@ -222,6 +262,8 @@ pub(super) struct Writes {
     answers: Rows,
     notices: Rows,
     entries: Rows,
+    /// By counter, sharer and part.
+    counted: HashMap<(String, String, i64), CounterRow>,
     unseen: Option<String>,
     alarms: u64,
 }
@@ -350,17 +392,46 @@ impl Writes {
             .display(sealed.leaf);
     }
 
+    /// What was counted; a counter that many calls of the batch took from is written once.
+    pub(super) fn count(&mut self, counted: &[CounterRow]) {
+        for row in counted {
+            match self.counted.entry((row.counter.clone(), row.sharer.clone(), row.part)) {
+                Place::Occupied(mut known) if known.get().seq < row.seq => drop(known.insert(row.clone())),
+                Place::Occupied(_) => {}
+                Place::Vacant(place) => drop(place.insert(row.clone())),
+            }
+        }
+    }
+
+    /// The rows of what was counted; `None` where nothing was.
+    fn counters(&mut self) -> Option<String> {
+        let mut rows = Rows::default();
+        for row in self.counted.values() {
+            rows.row(&mut self.text)
+                .text(&row.counter)
+                .text(&row.sharer)
+                .number(row.part)
+                .text(&row.amount)
+                .number(row.ends_at.0)
+                .number(row.seq);
+        }
+        rows.into_json()
+    }
+
     /// Writes it all, or nothing of it.
-    pub(super) async fn execute(self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(super) async fn execute(mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let counters = self.counters();
         let sections = [self.calls, self.params, self.changes, self.votes, self.answers, self.notices, self.entries]
             .map(Rows::into_json);
-        if sections.iter().all(Option::is_none) {
+        if counters.is_none() && sections.iter().all(Option::is_none) {
             return Ok(());
         }
         #[cfg(feature = "failpoints")]
-        let fault = faults::reached(&sections);
-        let query = sqlx::query(INSERT).bind(self.text.into_bytes());
+        let fault = faults::reached(sections.iter().chain([&counters]));
+        let insert = if counters.is_some() { &INSERT_COUNTED } else { &INSERT };
+        let query = sqlx::query(insert.as_str()).bind(self.text.into_bytes());
         let query = sections.into_iter().fold(query, |query, rows| query.bind(rows)).bind(self.unseen);
+        let query = counters.into_iter().fold(query, |query, rows| query.bind(rows));
         #[cfg(feature = "failpoints")]
         let query = query.bind(fault);
         query.execute(connection).await?;

@@ -7,7 +7,7 @@ use super::{Agent, listed, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{AgentId, AgentName, Digest, Email, Millis, UpstreamName};
 use crate::store::sealed::{AGENTS, Trust};
-use crate::store::spent::{How, Kind};
+use crate::store::spent::{How, Kind, Right};
 use crate::store::{Store, StoreError, Tx};
 
 /// An agent that is to be added.
@@ -74,6 +74,8 @@ impl Store {
                 if done.rows_affected() == 0 {
                     return Ok(None);
                 }
+                // The name is given anew: no row of before has it, whether or not it could be found.
+                AGENTS.spend_all(tx, new.name.as_str(), None);
                 let upstreams: Vec<_> = new.upstreams.iter().map(ToString::to_string).collect();
                 let entry = Entry::new("agent.added").agent(&new.name).with("agent_id", new.id.to_string());
                 let entry = tx.append_numbered(entry.with("upstreams", upstreams))?;
@@ -146,19 +148,21 @@ async fn revoke(tx: &mut Tx<'_>, agent: &Agent, why: Option<&str>) -> Result<(),
         entry = entry.with(why, true);
     }
     let entry = tx.append_numbered(entry)?;
+    // Another row may have stood under the name.
+    AGENTS.spend_all(tx, agent.name.as_str(), None);
     AGENTS.spend_row(tx, &id, Some(entry), How::Ended).await
 }
 
 /// After the database was put back: revokes the agents that are known to have been revoked since. Returns how many.
 pub(in crate::store) async fn revoke_again(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
     let trust = tx.trust();
+    let view = trust.spent.clone().of_one_put_back();
     let rows = sqlx::query(AGENTS.select("WHERE t.revoked_at IS NULL")).fetch_all(tx.connection()).await?;
     let mut count = 0;
     for row in &rows {
         let (agent, entry) = (agent(row, &trust)?, row.try_get::<Option<i64>, _>("entry")?.unwrap_or_default());
-        let (spent, id) = (&trust.spent, agent.id.to_string());
-        let ended = matches!(spent.what_became(Kind::Agent, &id), Some((How::Ended, _)));
-        if ended || spent.spent().is_beyond(Kind::Agent, &id, entry) {
+        let (id, name) = (agent.id.to_string(), agent.name.as_str());
+        if view.is_older(&Right { kind: Kind::Agent, id: &id, of: Some(name), entry }) {
             revoke(tx, &agent, Some("restored")).await?;
             count += 1;
         }

@@ -9,7 +9,7 @@ use super::sessions::end_all;
 use super::{Reviewer, Roles, listed, moment, parsed};
 use crate::audit::Entry;
 use crate::call::{Email, GroupName, Millis, ReviewerId};
-use crate::store::sealed::{API_TOKENS, LINKS, LiveRow, REVIEWERS, Trust};
+use crate::store::sealed::{API_TOKENS, LINKS, REVIEWERS, Trust};
 use crate::store::spent::{How, Kind};
 use crate::store::{Store, StoreError, Tx};
 
@@ -113,6 +113,8 @@ impl Store {
                     .bind(tx.now().0)
                     .execute(tx.connection())
                     .await?;
+                // The address is given anew: no row of before has it, whether or not it could be found.
+                REVIEWERS.spend_all(tx, new.email.as_str(), None);
                 let groups: Vec<_> = new.groups.iter().map(ToString::to_string).collect();
                 let entry = Entry::new("reviewer.added").reviewer(id).with("roles", new.roles.names());
                 let entry = tx.append_numbered(entry.with("groups", groups).with("again", id != new.id))?;
@@ -169,6 +171,8 @@ impl Store {
                     return Ok(None);
                 }
                 let changed = (!known.genuine).then_some("changed_by_hand");
+                // Another row may have stood under the address.
+                REVIEWERS.spend_all(tx, email.as_str(), None);
                 disable(tx, known.id, changed).await?;
                 Ok(Some(Reviewer { disabled_at: Some(now), ..known }))
             })
@@ -225,12 +229,13 @@ async fn disable(tx: &mut Tx<'_>, id: ReviewerId, why: Option<&str>) -> Result<(
 /// After the database was put back: disables the accounts that are known to have been disabled since. Those that were
 /// changed otherwise stand as they were then. Returns how many were disabled.
 pub(in crate::store) async fn disable_again(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-    let spent = tx.trust().spent;
+    let view = tx.trust().spent.of_one_put_back();
     let mut count = 0;
-    for LiveRow { id, entry, .. } in REVIEWERS.live(tx.connection()).await? {
-        let ended = matches!(spent.what_became(Kind::Reviewer, &id), Some((How::Ended, _)));
-        if ended || spent.spent().is_beyond(Kind::Reviewer, &id, entry) {
-            disable(tx, person(&id)?, Some("restored")).await?;
+    for row in REVIEWERS.live(tx.connection()).await? {
+        // That an account was disabled counts whatever number its row names: its log is another one.
+        let ended = matches!(view.what_became(Kind::Reviewer, &row.id), Some((How::Ended, _)));
+        if ended || row.is_older(&view) {
+            disable(tx, person(&row.id)?, Some("restored")).await?;
             count += 1;
         }
     }

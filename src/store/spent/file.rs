@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Found;
 use super::line::{Line, check};
@@ -36,9 +35,9 @@ pub(super) struct Content {
 /// The open file.
 #[derive(Debug)]
 pub(super) struct Out {
-    pub file: Arc<File>,
+    file: File,
     /// Where the next line begins. What stands behind it is of an attempt that failed.
-    pub end: u64,
+    end: u64,
     /// The group of the next append.
     pub group: u64,
     /// How many of the lines handed in are in it.
@@ -49,17 +48,27 @@ impl Out {
     pub(super) fn open(path: &Path, group: u64) -> io::Result<Self> {
         let file = File::options().write(true).open(path)?;
         let end = file.metadata()?.len();
-        Ok(Self { file: Arc::new(file), end, group, written: 0 })
+        Ok(Self { file, end, group, written: 0 })
     }
-}
 
-pub(super) fn append(file: &File, end: u64, text: &[u8]) -> io::Result<()> {
-    failpoint!("spent.write" => io::Error);
-    file.write_all_at(text, end)?;
-    failpoint!("spent.written" => io::Error);
-    file.sync_data()?;
-    failpoint!("spent.synced");
-    Ok(())
+    /// Whether this is the file of that name, as long as it was written. Else somebody moved it away, or a new one was
+    /// named and not yet opened: a line in this one would be lost.
+    pub(super) fn is_in_place(&self, path: &Path) -> bool {
+        let (Ok(own), Ok(there)) = (self.file.metadata(), std::fs::metadata(path)) else { return false };
+        (own.dev(), own.ino()) == (there.dev(), there.ino()) && own.len() >= self.end
+    }
+
+    /// Appends text; when this returns it is on the disk.
+    pub(super) fn append(&mut self, text: &str) -> io::Result<()> {
+        failpoint!("spent.write" => io::Error);
+        self.file.write_all_at(text.as_bytes(), self.end)?;
+        failpoint!("spent.written" => io::Error);
+        self.file.sync_data()?;
+        failpoint!("spent.synced");
+        self.end += text.len() as u64;
+        self.group += 1;
+        Ok(())
+    }
 }
 
 impl Content {
@@ -89,6 +98,7 @@ impl Content {
         let head = lines.next().and_then(|head| read_head(head, seal));
         let mut content = head.ok_or_else(|| bad("its second line is damaged".to_owned()))?;
         let (mut damaged, mut groups) = (None, BTreeMap::from([(content.group, (0, content.count))]));
+        let mut places = Vec::new();
         let whole = bytes.ends_with(b"\n");
         let rest: Vec<_> = lines.collect();
         // Behind the last end of a line nothing stands, or what was cut off.
@@ -100,6 +110,7 @@ impl Content {
             };
             content.lines.push(line);
             groups.entry(place.group).or_insert((0, place.of)).0 += 1;
+            places.push((place.group, place.number));
         }
         // An append begins when the one before is on the disk: of the last one alone a power cut may leave a part, and
         // of what was put in the file's place at once none.
@@ -111,7 +122,14 @@ impl Content {
                 damaged.map_or_else(String::new, |n| format!("line {n} was not written by Placet, or is damaged; "));
             return Err(bad(format!("{line}lines of append {group} are missing")));
         }
-        content.torn = damaged.is_some() || !whole || !is_whole(last);
+        // What a power cut leaves of the last append may be of two attempts at it. Elsewhere each line stands in its
+        // place, and once.
+        let mut misplaced = places.windows(2).filter(|pair| pair[0] >= pair[1]).map(|pair| pair[1].0).peekable();
+        let jumbled = misplaced.peek().is_some();
+        if let Some(group) = misplaced.find(|group| *group != last || last == begun) {
+            return Err(bad(format!("lines of append {group} do not stand where Placet wrote them")));
+        }
+        content.torn = damaged.is_some() || jumbled || !whole || !is_whole(last);
         content.group = last;
         Ok(content)
     }

@@ -1,8 +1,9 @@
 //! One line of the list: what may never count again, or still counts, and a checksum under the key of the seals.
 //!
-//! `KIND ID HOW ENTRY KEPT GROUP/NUMBER/OF CHECK`, in ASCII with single spaces: KEPT is an id or `-`, GROUP counts the
-//! appends to the file, NUMBER says which line it is OF how many of one append, CHECK is the first eight bytes of an
-//! HMAC-SHA-256 over what stands before it, in hexadecimal.
+//! `KIND ID HOW ENTRY KEPT GROUP/NUMBER/OF CHECK`, in ASCII with single spaces: ID and KEPT have `%xx` for each byte that
+//! would make it two words or none, KEPT is an id or `-`, GROUP counts the appends to the file, NUMBER says which line it
+//! is OF how many of one append, CHECK is the first eight bytes of an HMAC-SHA-256 over what stands before it, in
+//! hexadecimal.
 
 use std::fmt;
 
@@ -39,7 +40,7 @@ pub(in crate::store) enum How {
     Lapsed,
     /// A right ended.
     Ended,
-    /// All that this person had of the kind up to that entry ended, but what is kept.
+    /// All that this person had of the kind up to that entry ended, or that bore this name, but what is kept.
     AllEnded,
 }
 
@@ -47,7 +48,7 @@ pub(in crate::store) enum How {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Line {
     pub kind: Kind,
-    /// Of the thing; for [`How::AllEnded`] the person's.
+    /// Of the thing; for [`How::AllEnded`] the person's, of agents and accounts their name.
     pub id: String,
     pub how: How,
     /// The number of the log's entry that says so.
@@ -101,10 +102,43 @@ impl How {
     }
 }
 
+/// An id as one word of its own: whoever writes the database can give a row any id, and a line must stay one that can be
+/// read. `%` stands before the two digits of a byte, and alone for nothing at all.
+fn escaped(id: &str) -> String {
+    match id {
+        "" => "%".to_owned(),
+        "-" => "%2d".to_owned(),
+        _ => id.bytes().fold(String::with_capacity(id.len()), |mut word, byte| {
+            if byte.is_ascii_graphic() && byte != b'%' {
+                word.push(char::from(byte));
+            } else {
+                word.push_str(&format!("%{byte:02x}"));
+            }
+            word
+        }),
+    }
+}
+
+/// What [`escaped`] made a word of.
+fn unescaped(word: &str) -> Option<String> {
+    if word == "%" {
+        return Some(String::new());
+    }
+    let mut parts = word.split('%');
+    let mut bytes = parts.next().filter(|_| !word.is_empty())?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, id, how, entry, kept } = self;
-        write!(f, "{} {id} {} {entry} {}", word(&KINDS, kind), how.as_str(), kept.as_deref().unwrap_or("-"))
+        let (id, kept) = (escaped(id), kept.as_deref().map_or_else(|| "-".to_owned(), escaped));
+        write!(f, "{} {id} {} {entry} {kept}", word(&KINDS, kind), how.as_str())
     }
 }
 
@@ -133,10 +167,13 @@ impl Line {
         let mut words = text.split(' ');
         let line = Self {
             kind: meant(&KINDS, words.next()?)?,
-            id: words.next().filter(|id| !id.is_empty())?.to_owned(),
+            id: unescaped(words.next()?)?,
             how: meant(&HOWS, words.next()?)?,
             entry: words.next()?.parse().ok()?,
-            kept: words.next().filter(|kept| *kept != "-").map(str::to_owned),
+            kept: match words.next()? {
+                "-" => None,
+                kept => Some(unescaped(kept)?),
+            },
         };
         let mut place = words.next()?.split('/');
         let (group, number, of) = (place.next()?, place.next()?, place.next()?);

@@ -5,28 +5,34 @@
 //! database can put it back together with all that the log said since. So the file `spent` in the data folder says it
 //! once more: at every start, which rows give a right, and that no other one of before that entry does; from then on a
 //! line for each thing that ends, synced before the first byte of a call goes out and before the end of a right is
-//! acknowledged. A row that is older than the list knows counts for nothing.
+//! acknowledged. A row that is older than the list knows counts for nothing. Where the lines have become very many, the
+//! list is written anew as at a start.
 //!
 //! A line is written after the commit of what it tells, so the list never knows of more than the log: where it does,
 //! the database is an older one. Nothing here goes by time, which whoever writes the database can set.
 
 mod file;
 mod line;
+mod memory;
+#[cfg(test)]
+mod renewal_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 pub(super) use file::{opened_eras, sealed_eras};
 pub(super) use line::{How, Kind, Line};
+pub(super) use memory::{Right, View};
 
-use self::file::{Content, Out, append};
+use self::file::{Content, Out};
+use self::memory::{Memory, Shared};
 use crate::durable;
 use crate::lifecycle::Tasks;
 use crate::seal::{Era, Seal};
@@ -40,6 +46,9 @@ pub(super) const KEEP: &str = "INSERT INTO meta (key, value) VALUES ('spent', $1
 
 /// So many lines of calls that ended are kept at a start, the latest: after a restore they say what ran since.
 const KEPT_CALLS: usize = 10_000;
+
+/// After so many further lines the list is written anew while Placet runs, as it is at a start.
+const LONG: u64 = 50_000;
 
 /// Lines that nobody waits for are collected for so long: each sync would hold up those of the database.
 const COLLECTED: Duration = Duration::from_millis(100);
@@ -68,11 +77,14 @@ pub(super) struct Spent(Arc<Inner>);
 struct Inner {
     seal: Seal,
     path: PathBuf,
-    memory: RwLock<Memory>,
+    memory: RwLock<Shared>,
     waiting: Mutex<Waiting>,
-    out: tokio::sync::Mutex<Out>,
+    out: Arc<tokio::sync::Mutex<Out>>,
     /// Lines wait to be written.
     handed_in: Arc<Notify>,
+    /// How many lines were appended to the file since it was written anew, and at how many it is written anew again.
+    appended: AtomicU64,
+    long: AtomicU64,
 }
 
 impl Drop for Inner {
@@ -82,87 +94,12 @@ impl Drop for Inner {
     }
 }
 
-/// What the list says.
-#[derive(Debug, Default)]
-struct Memory {
-    horizon: i64,
-    found: Found,
-    /// The last line about each thing.
-    lines: HashMap<(Kind, String), Known>,
-    /// The last line about all that a person had of a kind.
-    people: HashMap<(Kind, String), Known>,
-    /// How many lines were taken in since the start.
-    taken_in: u64,
-}
-
-/// A line, as it is remembered.
-#[derive(Clone, Debug)]
-struct Known {
-    how: How,
-    entry: i64,
-    kept: Option<String>,
-    /// Which one it was of the lines taken in since the start; 0: it was there before.
-    nth: u64,
-}
-
 /// Lines that count already and are not in the file yet.
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<Line>,
     /// How many were handed in since the start.
     handed_in: u64,
-}
-
-/// The list as it was at one moment. A row that is read afterwards is at least as new as that; one that was read before
-/// may be older than the list for no other reason.
-#[derive(Clone, Debug)]
-pub(super) struct View {
-    spent: Spent,
-    taken_in: u64,
-    horizon: i64,
-}
-
-/// A row that gives a right, as far as the list judges it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Right<'a> {
-    pub kind: Kind,
-    pub id: &'a str,
-    /// Whose it is, where it is somebody's.
-    pub of: Option<&'a str>,
-    /// The entry that it names.
-    pub entry: i64,
-}
-
-impl View {
-    /// Whether a row that gives a right is older than what the list knew of it.
-    pub(super) fn is_older(&self, right: &Right<'_>) -> bool {
-        let memory = self.spent.0.memory();
-        let key = (right.kind, right.id.to_owned());
-        let known = memory.lines.get(&key);
-        if let Some(known) = known.filter(|known| known.nth <= self.taken_in) {
-            let ended = match (right.kind, known.how) {
-                // An account can be opened again; what else ended never begins again under the same id.
-                (_, How::Live) | (Kind::Reviewer, _) => right.entry < known.entry,
-                _ => true,
-            };
-            if ended {
-                return true;
-            }
-        }
-        let all = right.of.and_then(|of| memory.people.get(&(right.kind, of.to_owned())));
-        let all = all.filter(|all| all.nth <= self.taken_in && right.entry <= all.entry);
-        all.is_some_and(|all| all.kept.as_deref() != Some(right.id)) || known.is_none() && right.entry <= self.horizon
-    }
-
-    /// What the list says became of it, and the number of the entry that says so.
-    pub(super) fn what_became(&self, kind: Kind, id: &str) -> Option<(How, i64)> {
-        self.spent.what_became(kind, id)
-    }
-
-    /// The list itself.
-    pub(super) fn spent(&self) -> &Spent {
-        &self.spent
-    }
 }
 
 impl Spent {
@@ -193,16 +130,16 @@ impl Spent {
         }
         seal.set_eras(eras);
         let found = content.found;
-        let mut memory = Memory { horizon: content.horizon, found, ..Memory::default() };
-        content.lines.into_iter().for_each(|line| memory.learn(line, 0));
         let out = Out::open(&path, content.group + 1)?;
         let inner = Inner {
             seal: seal.clone(),
             path,
-            memory: RwLock::new(memory),
+            memory: RwLock::new(Arc::new(RwLock::new(Memory::of(content)))),
             waiting: Mutex::default(),
-            out: tokio::sync::Mutex::new(out),
+            out: Arc::new(tokio::sync::Mutex::new(out)),
             handed_in: Arc::default(),
+            appended: AtomicU64::new(0),
+            long: AtomicU64::new(long()),
         };
         Ok((Self(Arc::new(inner)), found))
     }
@@ -238,41 +175,36 @@ impl Spent {
 
     /// The list as it is now, for rows that are read from now on.
     pub(super) fn view(&self) -> View {
-        let memory = self.0.memory();
-        View { spent: self.clone(), taken_in: memory.taken_in, horizon: memory.horizon }
+        View::of(&self.0.memory())
     }
 
     /// What the list says became of it, and the number of the entry that says so.
     pub(super) fn what_became(&self, kind: Kind, id: &str) -> Option<(How, i64)> {
-        self.0.memory().lines.get(&(kind, id.to_owned())).map(|known| (known.how, known.entry))
+        memory::read(&self.0.memory()).what_became(kind, id)
     }
 
     /// Whether a row was over when the list was last written anew, without a line that says how.
     pub(super) fn is_beyond(&self, kind: Kind, id: &str, entry: i64) -> bool {
-        let memory = self.0.memory();
-        entry <= memory.horizon && !memory.lines.contains_key(&(kind, id.to_owned()))
+        memory::read(&self.0.memory()).is_beyond(kind, id, entry)
     }
 
     /// Takes the line of a call's claim in, from now on it counts; `None` if the call was claimed, or ended, before.
     /// What it answers with is for [`Spent::synced`].
     pub(super) fn claim(&self, line: Line) -> Option<u64> {
-        {
-            let mut memory = self.0.memory_mut();
-            let before = memory.lines.get(&(line.kind, line.id.clone()));
-            if before.is_some_and(|before| before.how != How::Live) {
-                return None;
+        let taken = self.0.take_in(|memory| {
+            let before = memory.what_became(line.kind, &line.id);
+            let first = before.is_none_or(|(how, _)| how == How::Live);
+            if first {
+                memory.take_in(line.clone());
             }
-            memory.take_in(line.clone());
-        }
-        Some(self.0.hand_in([line]))
+            first
+        });
+        taken.then(|| self.0.hand_in([line]))
     }
 
     /// Takes lines in, from now on they count. They are written without anybody's waiting; [`Spent::synced`] waits.
     pub(super) fn keep(&self, lines: Vec<Line>) -> u64 {
-        {
-            let mut memory = self.0.memory_mut();
-            lines.iter().for_each(|line| memory.take_in(line.clone()));
-        }
+        self.0.take_in(|memory| lines.iter().for_each(|line| memory.take_in(line.clone())));
         self.0.hand_in(lines)
     }
 
@@ -286,28 +218,18 @@ impl Spent {
     }
 
     /// Returns once the first `wanted` lines that were handed in since the start are on the disk. Whoever comes first
-    /// writes for all who wait.
+    /// writes for all who wait. Whoever goes away leaves the write that is under way to its end, and nobody writes
+    /// beside it.
     ///
     /// # Errors
     /// They are not yet; the next call tries again.
     pub(super) async fn synced(&self, wanted: u64) -> io::Result<()> {
-        let mut out = self.0.out.lock().await;
+        let mut out = Arc::clone(&self.0.out).lock_owned().await;
         if out.written >= wanted {
             return Ok(());
         }
-        let (lines, handed_in) = {
-            let waiting = self.0.waiting();
-            (waiting.lines.clone(), waiting.handed_in)
-        };
-        let text = Line::write_all(&lines, out.group, &self.0.seal);
-        let (file, end) = (Arc::clone(&out.file), out.end);
-        let size = text.len() as u64;
-        on_disk(move || append(&file, end, text.as_bytes())).await?;
-        out.end += size;
-        out.group += 1;
-        out.written = handed_in;
-        self.0.waiting().lines.drain(..lines.len());
-        Ok(())
+        let inner = Arc::clone(&self.0);
+        on_disk(move || inner.append(&mut out)).await
     }
 
     /// Begins a new era before anything is written over an older database: the numbers after `log` are given again.
@@ -321,79 +243,35 @@ impl Spent {
     }
 
     /// Writes the list anew: up to entry `horizon` these rows give a right, and no others. What was found wrong at the
-    /// start is settled by it.
+    /// start is settled by it. Nothing may be committed meanwhile.
     ///
     /// # Errors
-    /// The file was not written; the list is as it was.
+    /// The file was not written. What it says holds all the same, and so does what counts from now on.
     pub(super) async fn renew(&self, live: Vec<Line>, horizon: i64) -> io::Result<()> {
         self.all_synced().await?;
         {
-            let mut memory = self.0.memory_mut();
-            let mut known = std::mem::take(&mut memory.lines);
-            // A tool is never seen for the first time twice: one whose row is gone is remembered.
-            let tools: HashSet<_> = live.iter().filter(|line| line.kind == Kind::Tool).map(|line| &line.id).collect();
-            for ((_, _), gone) in known.iter_mut().filter(|((kind, id), _)| *kind == Kind::Tool && !tools.contains(id))
-            {
-                gone.how = How::Ended;
-            }
-            let (calls, accounts): (Vec<_>, Vec<_>) = known
-                .into_iter()
-                .filter(|(_, known)| known.how != How::Live)
-                .partition(|((kind, _), _)| *kind == Kind::Call);
-            let mut ended = calls;
-            ended.sort_by_key(|(_, known)| std::cmp::Reverse(known.entry));
-            ended.truncate(KEPT_CALLS);
-            // Another state of the database may still be put back that has them live.
-            ended.extend(
-                accounts.into_iter().filter(|((kind, _), _)| matches!(kind, Kind::Agent | Kind::Reviewer | Kind::Tool)),
-            );
-            // In a log that was put back the numbers beyond are given again.
-            ended.iter_mut().for_each(|(_, known)| known.entry = known.entry.min(horizon));
-            memory.lines.extend(ended);
-            memory.people.clear();
-            memory.taken_in += 1;
-            let nth = memory.taken_in;
-            live.into_iter().for_each(|line| memory.learn(line, nth));
-            (memory.horizon, memory.found) = (horizon, Found::Fits);
+            let mut memory = self.0.memory.write().unwrap_or_else(PoisonError::into_inner);
+            let renewed = memory::read(&memory).renewed(live, horizon);
+            *memory = Arc::new(RwLock::new(renewed));
         }
         self.rewrite().await
     }
 
+    /// Whether so much was appended that the list is to be written anew.
+    pub(super) fn is_long(&self) -> bool {
+        let is_long = self.0.appended.load(Ordering::Relaxed) >= self.0.long.load(Ordering::Relaxed);
+        is_long && memory::read(&self.0.memory()).settled
+    }
+
+    /// It could not be written anew: that is tried again when as much has come to it once more.
+    pub(super) fn put_off(&self) {
+        self.0.long.fetch_add(long(), Ordering::Relaxed);
+    }
+
     async fn rewrite(&self) -> io::Result<()> {
-        let mut out = self.0.out.lock().await;
-        let mut content = self.0.memory().content();
-        (content.eras, content.group) = (self.0.seal.eras(), out.group);
-        let (path, seal) = (self.0.path.clone(), self.0.seal.clone());
-        let new = on_disk(move || {
-            durable::replace(&path, content.text(&seal).as_bytes(), 0o600)?;
-            Out::open(&path, content.group + 1)
-        });
-        // Lines that came meanwhile may be in it already: a line that stands there twice says the same.
-        *out = Out { written: out.written, ..new.await? };
-        Ok(())
-    }
-}
-
-impl Memory {
-    fn take_in(&mut self, line: Line) {
-        self.taken_in += 1;
-        self.learn(line, self.taken_in);
-    }
-
-    fn learn(&mut self, line: Line, nth: u64) {
-        let Line { kind, id, how, entry, kept } = line;
-        let lines = if how == How::AllEnded { &mut self.people } else { &mut self.lines };
-        lines.insert((kind, id), Known { how, entry, kept, nth });
-    }
-
-    fn content(&self) -> Content {
-        let line = |((kind, id), known): (&(Kind, String), &Known)| {
-            let Known { how, entry, kept, .. } = known.clone();
-            Line { kind: *kind, id: id.clone(), how, entry, kept }
-        };
-        let mut lines: Vec<_> = self.lines.iter().chain(&self.people).map(line).collect();
-        lines.sort_by(|a, b| (a.entry, &a.id).cmp(&(b.entry, &b.id)));
-        Content { horizon: self.horizon, found: self.found, lines, ..Content::default() }
+        let mut out = Arc::clone(&self.0.out).lock_owned().await;
+        let inner = Arc::clone(&self.0);
+        on_disk(move || inner.replace(&mut out)).await
     }
 }
 
@@ -402,12 +280,14 @@ impl Inner {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn memory(&self) -> RwLockReadGuard<'_, Memory> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> Shared {
+        Arc::clone(&self.memory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
-        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    /// Changes what the list says, while nobody writes it anew.
+    fn take_in<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> T {
+        let memory = self.memory.read().unwrap_or_else(PoisonError::into_inner);
+        change(&mut memory::write(&memory))
     }
 
     fn hand_in(&self, lines: impl IntoIterator<Item = Line>) -> u64 {
@@ -421,6 +301,47 @@ impl Inner {
         self.handed_in.notify_one();
         handed_in
     }
+
+    /// Appends what waits.
+    fn append(&self, out: &mut Out) -> io::Result<()> {
+        if !out.is_in_place(&self.path) {
+            self.replace(out)?;
+        }
+        let (lines, handed_in) = {
+            let waiting = self.waiting();
+            (waiting.lines.clone(), waiting.handed_in)
+        };
+        out.append(&Line::write_all(&lines, out.group, &self.seal))?;
+        out.written = handed_in;
+        self.waiting().lines.drain(..lines.len());
+        self.appended.fetch_add(lines.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes the whole file anew. If that fails it is looked at before the next line which file stands there.
+    fn replace(&self, out: &mut Out) -> io::Result<()> {
+        let mut content = memory::read(&self.memory()).content();
+        (content.eras, content.group) = (self.seal.eras(), out.group);
+        let lines = content.lines.len() as u64;
+        durable::replace(&self.path, content.text(&self.seal).as_bytes(), 0o600)?;
+        // Lines that came meanwhile may be in it already: a line that stands there twice says the same.
+        let written = out.written;
+        *out = Out::open(&self.path, content.group + 1)?;
+        out.written = written;
+        self.appended.store(0, Ordering::Relaxed);
+        // Where very much is live it grows for longer, so that each line is written anew once or twice, not again and again.
+        self.long.store(long().max(lines), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// [`LONG`], unless a test wants to see it written anew sooner.
+fn long() -> u64 {
+    #[cfg(feature = "failpoints")]
+    if let Some(long) = std::env::var("PLACET_SPENT_LONG").ok().and_then(|text| text.parse().ok()) {
+        return long;
+    }
+    LONG
 }
 
 /// Runs what waits for the disk where nobody else waits for it.

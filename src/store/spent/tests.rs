@@ -8,27 +8,27 @@ use tempfile::TempDir;
 use super::line::Place;
 use super::*;
 
-fn seal() -> Seal {
+pub(super) fn seal() -> Seal {
     Seal::new([7; 32])
 }
 
-fn open(folder: &TempDir, kept: Option<Vec<Era>>, last: i64) -> (Spent, Found) {
+pub(super) fn open(folder: &TempDir, kept: Option<Vec<Era>>, last: i64) -> (Spent, Found) {
     Spent::open(folder.path(), &seal(), kept, last).unwrap()
 }
 
-fn call(id: &str, entry: i64) -> Line {
+pub(super) fn call(id: &str, entry: i64) -> Line {
     Line { kind: Kind::Call, id: id.into(), how: How::Claimed, entry, kept: None }
 }
 
-fn line(kind: Kind, id: &str, how: How, entry: i64) -> Line {
+pub(super) fn line(kind: Kind, id: &str, how: How, entry: i64) -> Line {
     Line { kind, id: id.into(), how, entry, kept: None }
 }
 
-async fn kept(spent: &Spent, lines: Vec<Line>) {
+pub(super) async fn kept(spent: &Spent, lines: Vec<Line>) {
     spent.synced(spent.keep(lines)).await.unwrap();
 }
 
-fn is_older(spent: &Spent, kind: Kind, id: &str, entry: i64) -> bool {
+pub(super) fn is_older(spent: &Spent, kind: Kind, id: &str, entry: i64) -> bool {
     spent.view().is_older(&Right { kind, id, of: None, entry })
 }
 
@@ -107,11 +107,28 @@ async fn a_tool_whose_row_is_gone_is_remembered_and_gives_no_right_again() {
     for spent in [spent.clone(), open(&folder, Some(vec![]), 9).0] {
         assert_eq!(spent.what_became(Kind::Tool, "a"), Some((How::Live, 3)));
         assert_eq!(spent.what_became(Kind::Tool, "b"), Some((How::Ended, 3)));
-        assert!(is_older(&spent, Kind::Tool, "b", 100) && !is_older(&spent, Kind::Tool, "a", 3));
+        assert!(is_older(&spent, Kind::Tool, "b", 3) && !is_older(&spent, Kind::Tool, "a", 3));
     }
     // Once somebody accepts what it says, it does.
     kept(&spent, vec![line(Kind::Tool, "b", How::Live, 11)]).await;
     assert!(!is_older(&spent, Kind::Tool, "b", 11) && is_older(&spent, Kind::Tool, "b", 10));
+}
+
+#[tokio::test]
+async fn a_tool_that_was_accepted_after_its_change_has_its_right_again_and_no_older_row_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    let both = |entry| vec![line(Kind::Tool, "a", How::Live, entry), line(Kind::Tool, "b", How::Live, entry)];
+    kept(&spent, both(3)).await;
+    kept(&spent, vec![line(Kind::Tool, "a", How::Ended, 5), line(Kind::Tool, "b", How::Ended, 5)]).await;
+    assert!(is_older(&spent, Kind::Tool, "a", 3) && is_older(&spent, Kind::Tool, "a", 5));
+    // The row is committed before its line is written; a crash may come between.
+    assert!(!is_older(&spent, Kind::Tool, "a", 7));
+    spent.renew(vec![line(Kind::Tool, "a", How::Live, 7), line(Kind::Tool, "b", How::Live, 3)], 9).await.unwrap();
+    for spent in [spent.clone(), open(&folder, Some(vec![]), 9).0] {
+        assert_eq!(spent.what_became(Kind::Tool, "a"), Some((How::Live, 7)));
+        assert_eq!(spent.what_became(Kind::Tool, "b"), Some((How::Ended, 5)));
+    }
 }
 
 #[tokio::test]
@@ -247,10 +264,144 @@ async fn what_nobody_waits_for_is_written_all_the_same() {
     assert!(is_older(&open(&folder, Some(vec![]), 1).0, Kind::Call, "a", 1));
 }
 
+/// Whoever waits for a write may go away: a readiness check that took too long, a request whose sender hung up. The write
+/// goes on, and the next one must not be written to the same place beside it.
+#[test]
+fn a_write_that_nobody_waits_for_any_more_is_alone_all_the_same() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (spent, _) = open(&folder, None, 0);
+        let (go_on, busy) = std::sync::mpsc::channel::<()>();
+        let slow_disk = tokio::task::spawn_blocking(move || busy.recv());
+        let first = spent.keep(vec![call("a", 1)]);
+        let mut gives_up = Box::pin(spent.synced(first));
+        assert!(futures_util::poll!(&mut gives_up).is_pending(), "it is under way");
+        drop(gives_up);
+        assert!(spent.0.out.try_lock().is_err(), "two writes would be under way at one place");
+        let both = spent.keep(vec![call("b", 2)]);
+        let mut second = Box::pin(spent.synced(both));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        go_on.send(()).unwrap();
+        second.await.unwrap();
+        slow_disk.await.unwrap().unwrap();
+        kept(&spent, vec![call("c", 3)]).await;
+        let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert_eq!(text.lines().count(), 5, "{text}");
+        let (spent, found) = open(&folder, Some(vec![]), 3);
+        assert_eq!(found, Found::Fits);
+        for id in ["a", "b", "c"] {
+            assert!(is_older(&spent, Kind::Call, id, 9), "{id}");
+        }
+    });
+}
+
+/// A checksum says that a line was written here, and not that it stands where it was written.
+#[tokio::test]
+async fn each_line_stands_in_its_place_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let (spent, _) = open(&folder, None, 0);
+    kept(&spent, vec![line(Kind::Call, "l", How::Live, 1)]).await;
+    kept(&spent, vec![call("a", 2), call("b", 2)]).await;
+    kept(&spent, vec![call("l", 3)]).await;
+    kept(&spent, vec![call("y", 4), call("z", 4)]).await;
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = whole.lines().collect();
+    let with = |changed: fn(&mut Vec<&str>)| {
+        let mut lines = lines.clone();
+        changed(&mut lines);
+        lines.iter().map(|line| format!("{line}\n")).collect::<String>()
+    };
+    // A line in another's place, two in each other's, an append before the one that came before it.
+    let swaps: [fn(&mut Vec<&str>); 3] =
+        [|lines| lines[4] = lines[3], |lines| lines.swap(3, 4), |lines| lines.swap(2, 5)];
+    for swapped in swaps {
+        let text = with(swapped);
+        fs::write(&path, &text).unwrap();
+        let refused = Spent::open(folder.path(), &seal(), Some(vec![]), 4).unwrap_err();
+        assert!(refused.to_string().contains("do not stand where Placet wrote them"), "{refused}: {text}");
+    }
+    // Of the last append a power cut may leave anything; what is read is written down in order.
+    fs::write(&path, with(|lines| lines[7] = lines[6])).unwrap();
+    for _ in 0..2 {
+        let (spent, _) = open(&folder, Some(vec![]), 4);
+        assert!(is_older(&spent, Kind::Call, "y", 1) && is_older(&spent, Kind::Call, "l", 1));
+        kept(&spent, vec![call("new", 4)]).await;
+    }
+}
+
+/// Somebody moves the file away, puts another there, or empties it, while it is written to.
+#[tokio::test]
+async fn a_file_that_is_not_the_one_any_more_is_written_anew() {
+    let harms: [fn(&Path); 4] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::rename(path, path.with_extension("away")).unwrap(),
+        |path| {
+            let text = fs::read(path).unwrap();
+            fs::remove_file(path).unwrap();
+            fs::write(path, text).unwrap();
+        },
+        |path| fs::write(path, "").unwrap(),
+    ];
+    for harm in harms {
+        let folder = tempfile::tempdir().unwrap();
+        let (spent, _) = open(&folder, None, 0);
+        kept(&spent, vec![call("a", 1)]).await;
+        harm(&folder.path().join(FILE));
+        kept(&spent, vec![call("b", 2)]).await;
+        kept(&spent, vec![call("c", 3)]).await;
+        let (spent, found) = open(&folder, Some(vec![]), 3);
+        assert_eq!(found, Found::Fits);
+        assert!(["a", "b", "c"].iter().all(|id| is_older(&spent, Kind::Call, id, 9)));
+    }
+}
+
+/// A name that is given anew, or was ended, was nobody's before.
+#[tokio::test]
+async fn all_that_bore_a_name_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spent, _) = open(&folder, None, 0);
+    let named = |id: &'static str, entry| Right { kind: Kind::Reviewer, id, of: Some("ada@example.com"), entry };
+    let all = line(Kind::Reviewer, "ada@example.com", How::AllEnded, 7);
+    kept(&spent, vec![all, line(Kind::Reviewer, "new", How::Live, 8)]).await;
+    for spent in [&spent, &open(&folder, Some(vec![]), 8).0] {
+        let view = spent.view();
+        assert!(
+            view.is_older(&named("hidden", 7)) && view.is_older(&named("new", 7)) && !view.is_older(&named("new", 8))
+        );
+        // The rows of a database that was put back are all older; who stands in the end is not ended by it.
+        let put_back = view.of_one_put_back();
+        assert!(put_back.is_older(&named("hidden", 7)) && !put_back.is_older(&named("new", 6)));
+    }
+}
+
+/// What stands under the name is no list, or somewhere else.
+#[tokio::test]
+async fn whatever_stands_under_its_name_is_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    fs::create_dir(&path).unwrap();
+    Spent::open(folder.path(), &seal(), Some(vec![]), 1).unwrap_err();
+    fs::remove_dir(&path).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+    assert_eq!(open(&folder, Some(vec![]), 1).1, Found::Missing, "it leads nowhere");
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    let (spent, _) = open(&folder, Some(vec![]), 1);
+    kept(&spent, vec![call("a", 1)]).await;
+    fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+    let (spent, _) = open(&folder, Some(vec![]), 1);
+    kept(&spent, vec![call("b", 1)]).await;
+    spent.renew(vec![], 1).await.unwrap();
+    let (spent, found) = open(&folder, Some(vec![]), 1);
+    assert!(found == Found::Fits && is_older(&spent, Kind::Call, "a", 1) && is_older(&spent, Kind::Call, "b", 1));
+}
+
 proptest! {
     #[test]
     fn a_line_is_read_as_it_was_written(
-        id in "[!-~]{1,60}", entry: i64, kept in prop::option::of("[a-z0-9]{1,40}"), group: u64, kind in 0..6usize, how in 0..9usize
+        id: String, entry: i64, kept: Option<String>, group: u64, kind in 0..6usize, how in 0..9usize
     ) {
         let kinds = [Kind::Call, Kind::Agent, Kind::Reviewer, Kind::Session, Kind::Token, Kind::Link];
         let hows = [How::Live, How::Claimed, How::Rejected, How::Cancelled, How::Revoked, How::Expired, How::Lapsed,
@@ -258,7 +409,15 @@ proptest! {
         let line = Line { kind: kinds[kind], id, how: hows[how], entry, kept };
         let place = Place { group, number: 3, of: 7 };
         let text = line.write(place, &seal());
+        prop_assert!(text.trim_end_matches('\n').bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
         prop_assert_eq!(Line::read(text.trim_end_matches('\n'), &seal()), Some((line, place)));
+    }
+
+    #[test]
+    fn a_word_is_read_as_it_was_written(id in "[a%\\-\n é]{0,4}") {
+        let line = Line { kind: Kind::Call, id: id.clone(), how: How::Live, entry: 1, kept: Some(id) };
+        let text = line.write(Place { group: 1, number: 1, of: 1 }, &seal());
+        prop_assert_eq!(Line::read(text.trim_end_matches('\n'), &seal()).map(|(line, _)| line), Some(line));
     }
 
     #[test]

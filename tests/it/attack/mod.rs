@@ -3,6 +3,7 @@
 mod agent;
 mod database;
 mod disk;
+mod list;
 mod people;
 mod planted;
 mod rows;

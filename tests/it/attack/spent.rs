@@ -61,7 +61,7 @@ fn replace(folder: &Path, copy: &Path) {
 }
 
 /// Lets everything that could make the call run do so, and waits until nothing of it is under way.
-async fn try_to_run(bench: &Bench, call: &HeldCall) -> String {
+pub(super) async fn try_to_run(bench: &Bench, call: &HeldCall) -> String {
     bench.approvals.expire().await.unwrap();
     bench.approvals.returned(call.submission.id).await;
     let mut events = bench.approvals.events();

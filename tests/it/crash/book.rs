@@ -1,9 +1,11 @@
 //! What those outside were told: nothing of it may turn out untrue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// A verdict that was acknowledged with HTTP 200.
 #[derive(Clone, Debug)]
@@ -37,17 +39,35 @@ pub(super) struct Records {
     waiting: BTreeMap<usize, String>,
     /// Numbers whose caller has left, or was told to come back.
     left: BTreeSet<usize>,
-    /// What each caller does that is not done, by number.
-    pub(super) busy: BTreeMap<usize, &'static str>,
+    /// What each caller does that is not done, by number: its last steps, and how many there were.
+    pub(super) busy: BTreeMap<usize, Trail>,
 }
 
+/// The last steps of a caller.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trail {
+    steps: usize,
+    last: VecDeque<(Duration, String)>,
+}
+
+/// So many steps of a caller are remembered.
+const STEPS: usize = 12;
+
 /// The records of one run.
-#[derive(Default)]
 pub(super) struct Book {
     records: Mutex<Records>,
+    /// When the process that answers now began to.
+    begun: Mutex<Instant>,
     changed: Notify,
     /// What moment it is, where that matters.
     moment: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        let begun = Mutex::new(Instant::now());
+        Self { records: Mutex::default(), begun, changed: Notify::new(), moment: None }
+    }
 }
 
 impl Book {
@@ -66,6 +86,7 @@ impl Book {
 
     /// Another process answers from here on.
     pub(super) fn begin(&self) {
+        *self.begun.lock().unwrap() = Instant::now();
         let mut records = self.records();
         records.waiting.clear();
         records.left.clear();
@@ -110,8 +131,15 @@ impl Book {
         }
     }
 
-    pub(super) fn note(&self, number: usize, does: &'static str) {
-        self.records().busy.insert(number, does);
+    pub(super) fn note(&self, number: usize, does: impl Into<String>) {
+        let since = self.begun.lock().unwrap().elapsed();
+        let mut records = self.records();
+        let trail = records.busy.entry(number).or_default();
+        trail.steps += 1;
+        trail.last.push_back((since, does.into()));
+        if trail.last.len() > STEPS {
+            trail.last.pop_front();
+        }
     }
 
     pub(super) fn done(&self, number: usize) {

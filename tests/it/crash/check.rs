@@ -151,6 +151,17 @@ pub(super) fn log(database: &Connection, calls: &mut BTreeMap<String, Row>, wron
     entries.len()
 }
 
+/// What the policy's limit counted: every call that was held, whenever the process died.
+pub(super) fn counted(database: &Connection, wrong: &mut Vec<String>) {
+    let sql = "SELECT (SELECT count(*) FROM entries WHERE kind = 'call.held'),
+                   (SELECT coalesce(sum(amount), 0) FROM limit_counters)";
+    let counted = database.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?)));
+    let (held, counted) = counted.unwrap();
+    if counted < held as f64 {
+        wrong.push(format!("{held} calls were held, and the limit knows of {counted}"));
+    }
+}
+
 /// Whether the entries tell a life that may be, and one that ends in the state of the row; what notices it leaves.
 fn life(row: &Row) -> Result<Vec<&'static str>, String> {
     let (mut state, mut notices, mut votes) = ("", Vec::new(), 0);

@@ -66,7 +66,10 @@ impl Kind {
 }
 
 /// The policy that has all of them. Times are on the hurried clock.
-pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers": ["get_state"], "tools": {
+pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers": ["get_state"],
+  "all_tools": { "limits": [
+    { "counter": "all", "window": "day", "sliding": true, "max": 1000000, "scope": "global" } ] },
+  "tools": {
   "get_state": { "risk": "read" },
   "run": { "action": "require_approval", "approval": { "timeout": "1d", "execute_within": "1d",
     "context": [ { "tool": "get_state", "arguments": { "n": "$args.n" } } ] } },
@@ -85,7 +88,7 @@ pub(super) const POLICY: &str = r#"{ "version": "1", "default": "deny", "readers
   "cancel": { "action": "require_approval", "approval": { "timeout": "1d" } } } }"#;
 
 /// The points at which a write can fail instead.
-pub(super) const CAN_FAIL: [&str; 19] = [
+pub(super) const CAN_FAIL: [&str; 20] = [
     "file.make",
     "file.written",
     "file.named",
@@ -101,6 +104,7 @@ pub(super) const CAN_FAIL: [&str; 19] = [
     "write.answers",
     "write.notices",
     "write.entries",
+    "write.counters",
     "spent.write",
     "spent.written",
     "mail.addressing",

@@ -146,7 +146,13 @@ impl<'a> Run<'a> {
             }
             *self.figures.deaths.entry(death.point).or_default() += 1;
             let copy = self.world.copy();
-            self.cut.extend(check::releasing(&check::open(&copy.path().join("placet.db"), true)));
+            let database = check::open(&copy.path().join("placet.db"), true);
+            self.cut.extend(check::releasing(&database));
+            let mut wrong = Vec::new();
+            check::counted(&database, &mut wrong);
+            if !wrong.is_empty() {
+                return Err(wrong.join("\n"));
+            }
         }
         let process = self.world.start(None);
         self.said.push(process.said());
@@ -183,14 +189,18 @@ impl<'a> Run<'a> {
                 () = play => Ok(Fate::Finished),
                 () = tokio::time::sleep(patience) => {
                     let (left, busy) = (check::left(&self.database()), self.book.records().busy.clone());
-                    Err(format!("not over after {patience:?}: {left:?}, callers {busy:?}"))
+                    Err(format!("not over after {patience:?}: {left:?}, callers {busy:?}{}", scene.condition().await))
                 },
             }
         };
         if matches!(fate, Ok(Fate::Finished)) {
             if self.plan.round % 4 == 3 {
-                let code = process.terminate().await;
-                return if code == Some(0) { fate } else { Err(format!("told to stop it ended with {code:?}")) };
+                return match process.terminate().await {
+                    Some(0) => fate,
+                    // On its way out it came to where it was to die.
+                    None => Ok(Fate::Died),
+                    code => Err(format!("told to stop it ended with {code:?}")),
+                };
             }
             process.kill().await;
         }
@@ -212,6 +222,7 @@ impl<'a> Run<'a> {
         let mut wrong = Vec::new();
         let mut calls = check::calls(&database);
         let entries = check::log(&database, &mut calls, &mut wrong);
+        check::counted(&database, &mut wrong);
         let sent = check::sent(&self.world);
         check::lives(&calls, &sent, &mut wrong);
         check::promises(&calls, &self.book.records(), &mut wrong);

@@ -37,6 +37,21 @@ impl Scene {
         Self { http, url, template: Arc::clone(template), book: Arc::clone(book) }
     }
 
+    /// What the process answers to somebody new, for who wants to know why a run does not end.
+    pub(super) async fn condition(&self) -> String {
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+        let mut said = String::new();
+        for path in ["/readyz", "/api/v1/calls?limit=200", "/metrics"] {
+            let request = http.get(format!("{}{path}", self.url)).bearer_auth(&self.template.mira);
+            let answer = match request.send().await {
+                Ok(response) => format!("{}: {:?}", response.status(), response.text().await),
+                Err(error) => format!("{error:?}"),
+            };
+            said += &format!("\n{path}: {answer}");
+        }
+        said
+    }
+
     /// Plays the calls to their end. Whoever meets a broken connection tries again, so this ends only if every call
     /// does; drop it when the process has died.
     pub(super) async fn play(&self, calls: &[Kind]) {
@@ -307,10 +322,18 @@ impl Caller {
             text.lines().filter_map(|line| line.strip_prefix("data: ").or(line.starts_with('{').then_some(line)));
         let mut messages = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
         let Some(answer) = messages.rfind(|message| message.get("method").is_none()) else {
+            self.scene.book.note(self.number, "heard no answer");
             return Heard::Nothing;
         };
         let about = &answer["result"]["_meta"]["placet/call"];
-        let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else { return Heard::Nothing };
+        let (Some(call), Some(state)) = (about["id"].as_str(), about["state"].as_str()) else {
+            // On the hurried clock a busy machine's upstream is soon given up: that is the last word as well.
+            if answer["error"]["message"].as_str().is_some_and(|words| words.contains("so it did not run")) {
+                return Heard::Over;
+            }
+            self.scene.book.note(self.number, format!("heard of no call: {answer}"));
+            return Heard::Nothing;
+        };
         self.scene.book.tell(call.to_owned(), state.to_owned());
         if OPEN.contains(&state) { Heard::ComeBack } else { Heard::Over }
     }

@@ -122,6 +122,8 @@ impl World {
     /// `placet serve` on this folder, with this in its environment.
     pub(super) fn start_with(&self, mut env: Vec<(&'static str, String)>) -> Process {
         env.push(("PLACET_CLOCK", self.clock.clone()));
+        // So short a list is written anew several times in each run.
+        env.push(("PLACET_SPENT_LONG", "5".to_owned()));
         Process::start(&self.config(), &env)
     }
 

@@ -105,13 +105,7 @@ async fn a_running_service_signs_by_itself_when_asked_and_at_its_stop() {
     let (folder, data) = (app.folder.path().to_owned(), app.folder.path().join("data"));
     assert!(!data.join("audit.checkpoint").exists());
     let file = data.join("audit.checkpoint");
-    // The last entry that a start writes by itself.
-    app.until("the tools", async || {
-        let kind = Some("tools.pinned".to_owned());
-        let filter = placet::store::EntryFilter { kind, limit: 1, ..Default::default() };
-        (!app.app.store.entries(filter).await.unwrap().is_empty()).then_some(())
-    })
-    .await;
+    app.pinned().await;
     app.until("a checkpoint", async || {
         // It sleeps from when it sees the change.
         app.setup.clock.advance(std::time::Duration::from_secs(2));

@@ -68,6 +68,26 @@ async fn every_page_tells_of_it_and_the_tools_page_shows_the_difference() {
 }
 
 #[tokio::test]
+async fn what_would_happen_to_a_call_of_it_is_told_as_it_would_happen() {
+    let stage = Stage::new().await;
+    let browser = stage.reviewer("mira@example.com", &["iam"]).await;
+    let tried = async || {
+        let csrf = browser.csrf().await;
+        let fields = [("csrf", csrf.as_str()), ("upstream", "iam"), ("tool", "echo")];
+        let page = browser.post("/policy/try", &fields).await.text().await.unwrap();
+        let answer = page.split_once("id=\"t-answer\"").expect("no answer").1;
+        answer.split_once("</section>").unwrap().0.to_owned()
+    };
+    let before = tried().await;
+    assert!(before.contains(">Runs<") && !before.contains("changed what it says"), "{before}");
+    stage.says("echo", "version 2").await;
+    let after = tried().await;
+    for wanted in [">Asks<", "<code><bdi>/tool_changes</bdi></code>", "nobody has accepted that."] {
+        assert!(after.contains(wanted), "{wanted} is not in {after}");
+    }
+}
+
+#[tokio::test]
 async fn a_reason_and_the_digest_that_was_seen_accept_it_and_its_calls_run_again_after_a_restart_as_well() {
     let stage = Stage::new().await;
     let browser = stage.reviewer("mira@example.com", &["iam"]).await;

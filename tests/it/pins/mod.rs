@@ -37,7 +37,7 @@ impl Stage {
         let upstream = Upstream::start().await;
         let app = Setup::http(&upstream.url).policy(policy).start().await;
         let stage = Self { agent: Agent::new(app.mcp(), &app.agent("ci-bot").await), upstream, app };
-        stage.until_logged("tools.pinned", 1).await;
+        stage.app.pinned().await;
         stage.session().await
     }
 

@@ -12,6 +12,7 @@ mod pages;
 mod process;
 mod restart;
 mod restored;
+mod schema;
 
 use serde_json::{Value, json};
 

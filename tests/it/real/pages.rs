@@ -48,6 +48,8 @@ async fn every_page_is_sound() {
     let mut pages = calls(&app, &upstream).await;
     let more = ["queue=/", "/history", "/audit", "/policy", "/account", "404:missing=/calls/nothing"];
     pages.extend(more.map(str::to_owned));
+    let steps = app.app.store.policy_steps(i64::MAX, 1).await.unwrap();
+    pages.push(format!("version=/policy/versions/{}", steps[0].seq));
 
     let args: Vec<_> = [app.url.as_str()].into_iter().chain(pages.iter().map(String::as_str)).collect();
     let done = Browser::start("pages.mjs", &args, &as_mira()).finish().await;

@@ -10,7 +10,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const ROUTER: &str = include_str!("../../../src/review/mod.rs");
 
 /// Nobody needs to be signed in for these.
-const PUBLIC: [&str; 3] = ["/login", "/login/link/{token}", "/assets/{file}"];
+const PUBLIC: [&str; 4] = ["/login", "/login/link/{token}", "/assets/{file}", "/policy.schema.json"];
 
 struct Route {
     path: String,

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use placet::call::{CallState, Email, HeldCall};
+use placet::call::{CallState, Email, HeldCall, Quorum, Requirement, Verdict};
 use placet::notary::LogAtStart;
 use placet::store::Witness;
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::{Client, MIRA, POLICY, agent, ask_and_leave, copy_files, in_state, named, script};
+use super::{Client, DAY, MIRA, POLICY, agent, ask_and_leave, copy_files, in_state, named, script};
 use crate::support::agent::Agent;
 use crate::support::app::Setup;
+use crate::support::bench::Bench;
 use crate::support::command::placet;
 use crate::support::upstream::Upstream;
 
@@ -158,4 +159,32 @@ async fn a_moment_in_the_database_does_not_empty_the_list() {
     let told = agent(&app, &token).await.result("put_user_policy", named("parked")).await;
     assert_eq!(upstream.calls("put_user_policy").len(), 1, "{told}");
     assert!(app.app.restored.is_some(), "nobody was told that the database is an older one");
+}
+
+/// Since the copy was made, a first vote of two was cast and Placet started anew: the copy has the call as it was before.
+#[tokio::test]
+async fn a_call_that_went_a_step_further_since_the_copy_waits_as_it_was_then() {
+    let bench = Bench::new().await;
+    let two = Requirement { quorum: Quorum::new(2).unwrap(), ..Requirement::plain(DAY) };
+    let call = bench.submit("{}", two).await.call;
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("copy.db");
+    bench.store.backup(&copy, "one".into()).await.unwrap();
+    bench.approvals.decide(bench.decision(&call, bench.mira, Verdict::Approve)).await.unwrap();
+    let bench = bench.restart().await;
+    let bench = bench
+        .restart_over(|folder| {
+            for side in ["placet.db-wal", "placet.db-shm"] {
+                let _ = std::fs::remove_file(folder.join(side));
+            }
+            std::fs::copy(&copy, folder.join("placet.db")).unwrap();
+        })
+        .await;
+    let found = bench.store.call(call.submission.id).await.unwrap().unwrap();
+    assert!(found.genuine && found.as_of.is_some() && found.votes.is_empty(), "{found:?}");
+    bench.approvals.decide(bench.decision(&found, bench.mira, Verdict::Approve)).await.unwrap();
+    bench.approvals.decide(bench.decision(&found, bench.noor, Verdict::Approve)).await.unwrap();
+    bench.approvals.returned(call.submission.id).await;
+    bench.until(&call, "executed").await;
+    assert_eq!(bench.sent(), 1);
 }

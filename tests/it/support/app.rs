@@ -163,6 +163,16 @@ impl TestApp {
         panic!("{what} did not happen");
     }
 
+    /// Waits for the last entry that a first start writes by itself: that the tools were seen.
+    pub(crate) async fn pinned(&self) {
+        self.until("the tools", async || {
+            let kind = Some("tools.pinned".to_owned());
+            let filter = placet::store::EntryFilter { kind, limit: 1, ..Default::default() };
+            (!self.app.store.entries(filter).await.unwrap().is_empty()).then_some(())
+        })
+        .await;
+    }
+
     /// The oldest pending call, once there is one.
     pub(crate) async fn pending(&self) -> placet::call::HeldCall {
         let filter = placet::store::CallFilter {

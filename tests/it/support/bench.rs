@@ -36,7 +36,7 @@ impl Forward for Counter {
 pub(crate) struct Today(pub(crate) Mutex<Option<String>>);
 
 impl Rules for Today {
-    fn still_allow(&self, _: &Submission) -> Result<(), String> {
+    fn still_allow(&self, _: &Submission, _: Millis) -> Result<(), String> {
         self.0.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 }
@@ -99,7 +99,7 @@ impl Bench {
     }
 
     /// As [`Bench::restart`], and something happens to the folder while nothing runs; if the list beside the database
-    /// does not fit it then, that is settled as the service does it.
+    /// does not fit it then, or it is marked as a copy, that is settled as the service does it.
     pub(crate) async fn restart_over(self, happens: impl FnOnce(&Path)) -> Self {
         let Self { folder, clock, entropy, tasks, store, approvals, upstream, today, agent, mira, noor, settings } =
             self;
@@ -109,10 +109,8 @@ impl Bench {
         happens(folder.path());
         let clock = clock.restarted();
         let (tasks, store, approvals) = open(folder.path(), &clock, &entropy, &upstream, &today, settings).await;
-        if let Some(witness) = store.spent_at_start() {
-            let (log, as_of) = store.log_end().await.unwrap();
-            settle(&store, Some(witness), log, as_of).await.unwrap();
-        }
+        let (log, as_of) = store.log_end().await.unwrap();
+        settle(&store, store.spent_at_start(), log, as_of).await.unwrap();
         approvals.recover().await.unwrap();
         Self { folder, clock, entropy, tasks, store, approvals, upstream, today, agent, mira, noor, settings }
     }

@@ -11,7 +11,7 @@ use placet::clock::{Clock, Entropy};
 use placet::gateway::upstream::{Transport, UpstreamConfig, Upstreams};
 use placet::gateway::{Gateway, Hosts, Parts, router};
 use placet::identity::{AddReviewer, Identity, Roles, SessionLimits};
-use placet::in_force::InForce;
+use placet::in_force::{InForce, Listing};
 use placet::lifecycle::Tasks;
 use placet::pins::{Checked, Pins};
 use placet::policy::Defaults;
@@ -77,10 +77,14 @@ impl Gate {
 
     /// The upstream `iam` is a process that speaks these eras (see `stub_server.py`), and may do anything.
     pub(crate) async fn process(eras: &str) -> Self {
+        Self::process_with(eras, r#"{ "version": "1", "default": "allow", "tools": {} }"#).await
+    }
+
+    /// As [`Gate::process`], under this policy.
+    pub(crate) async fn process_with(eras: &str, policy: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/stub_server.py");
         let command = ["python3", "-u", script, eras].map(str::to_owned).to_vec();
         let transport = Transport::Stdio { command, env: vec![], user: None };
-        let policy = r#"{ "version": "1", "default": "allow", "tools": {} }"#;
         Self::configured(policy, Upstream::start().await, &["iam"], &transport).await
     }
 
@@ -99,7 +103,9 @@ impl Gate {
         std::fs::write(&file, policy).unwrap();
         let hashes: BTreeMap<_, _> = configs.iter().map(|config| (config.name.clone(), config.hash())).collect();
         let defaults = Defaults { timeout: Duration::from_secs(900), upstreams: upstreams.names() };
-        let policy = Arc::new(InForce::load(&file, defaults, hashes, clock.now()).unwrap());
+        let listed = upstreams.clone();
+        let listing = Listing(Arc::new(move |upstream, tool| Some(listed.get(upstream)?.tool(tool)?.facts)));
+        let policy = Arc::new(InForce::load(&file, defaults, hashes, listing, clock.now()).unwrap());
         let seal = Seal::load_or_create(&folder.path().join("data"), &entropy).unwrap();
         let forward = Arc::new(upstreams.clone());
         let pins = Pins::load(store.clone()).await.unwrap();

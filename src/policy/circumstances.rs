@@ -1,0 +1,131 @@
+//! What a condition can look at besides the arguments: who calls, what the tool is said to be, and what time it is.
+
+use std::collections::BTreeMap;
+
+use super::classify::{Tool, classify};
+use super::schedule::Schedule;
+use crate::call::json::{Kind, Limits, Node, Span, read_strict};
+use crate::call::{Millis, Risk, UpstreamName};
+
+/// What is known around a call. What is not known decides nothing: it is as a missing argument.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// The agent's name.
+    pub agent: Option<&'a str>,
+    /// Who answers for the agent.
+    pub owner: Option<&'a str>,
+    /// The tool as its server lists it.
+    pub listed: Option<&'a ToolFacts>,
+    /// When the call is ruled.
+    pub now: Option<Millis>,
+}
+
+/// What a server says of a tool, as far as conditions look at it: its claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolFacts {
+    /// What kind of tool it is taken for: `read`, `write`, `destructive`, `execute`, `financial`, `access`, `unknown`.
+    pub class: &'static str,
+    /// Its `annotations` that are true or false.
+    pub annotations: BTreeMap<String, bool>,
+}
+
+impl ToolFacts {
+    /// Reads the element of a server's list of tools. Of one that not everybody reads alike only its name counts.
+    #[must_use]
+    pub fn read(upstream: &UpstreamName, name: &str, tool: &str) -> Self {
+        let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
+        let Ok(document) = read_strict(tool.as_bytes(), &limits) else {
+            return Self { class: class_of(upstream, name), annotations: BTreeMap::new() };
+        };
+        let class = word(classify(upstream.as_str(), &Tool::read(name, tool)).class);
+        let members = document.root().get("annotations").and_then(Node::as_object).unwrap_or_default();
+        let flag = |member: &crate::call::json::Member<'_>| {
+            member.value.as_bool().map(|value| (member.key.clone().into_owned(), value))
+        };
+        Self { class, annotations: members.iter().filter_map(flag).collect() }
+    }
+}
+
+fn word(class: Option<Risk>) -> &'static str {
+    class.map_or("unknown", Risk::as_str)
+}
+
+/// What a tool is taken for by its name alone.
+fn class_of(upstream: &UpstreamName, tool: &str) -> &'static str {
+    word(classify(upstream.as_str(), &Tool::named(tool)).class)
+}
+
+/// One thing around a call, as a condition's path names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    Agent,
+    Owner,
+    Upstream,
+    Tool,
+    Class,
+    Annotation(String),
+}
+
+const ANNOTATIONS: &str = "tool.annotations.";
+
+/// The names that a path may have beside `args.…`, for errors.
+pub(super) const NAMES: [&str; 6] =
+    ["agent.name", "agent.owner", "upstream", "tool.name", "tool.class", "tool.annotations.readOnlyHint"];
+
+impl Fact {
+    /// Reads a path that does not lead into the arguments.
+    pub(super) fn parse(path: &str) -> Option<Self> {
+        Some(match path {
+            "agent.name" => Self::Agent,
+            "agent.owner" => Self::Owner,
+            "upstream" => Self::Upstream,
+            "tool.name" => Self::Tool,
+            "tool.class" => Self::Class,
+            other => {
+                let name = other.strip_prefix(ANNOTATIONS)?;
+                let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                Self::Annotation(plain.then(|| name.to_owned())?)
+            }
+        })
+    }
+
+    /// As in the policy.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Agent => "agent.name".to_owned(),
+            Self::Owner => "agent.owner".to_owned(),
+            Self::Upstream => "upstream".to_owned(),
+            Self::Tool => "tool.name".to_owned(),
+            Self::Class => "tool.class".to_owned(),
+            Self::Annotation(name) => format!("{ANNOTATIONS}{name}"),
+        }
+    }
+
+    /// What it is for this call, as a value that operators compare; `None` where it is not known.
+    pub(super) fn of<'a>(&self, call: &super::Call<'a>) -> Option<Node<'a>> {
+        let text = |text: &'a str| Kind::String(text.into());
+        let around = &call.around;
+        let kind = match self {
+            Self::Agent => around.agent.map(text),
+            Self::Owner => around.owner.map(text),
+            Self::Upstream => Some(text(call.upstream.as_str())),
+            Self::Tool => Some(text(without_upstream(call))),
+            Self::Class => Some(text(around.listed.map_or_else(|| class_of(call.upstream, call.tool), |it| it.class))),
+            Self::Annotation(name) => {
+                around.listed.and_then(|listed| listed.annotations.get(name)).map(|value| Kind::Bool(*value))
+            }
+        }?;
+        Some(Node { span: Span { start: 0, end: 0 }, kind })
+    }
+}
+
+/// The tool's name without the upstream's: the same policy holds whether or not names carry it.
+fn without_upstream<'a>(call: &super::Call<'a>) -> &'a str {
+    let rest = call.tool.strip_prefix(call.upstream.as_str()).and_then(|rest| rest.strip_prefix('/'));
+    rest.unwrap_or(call.tool)
+}
+
+/// Whether the call comes at such a time; `None` where it is not known when it comes.
+pub(super) fn is_within(schedule: &Schedule, call: &super::Call<'_>) -> Option<bool> {
+    schedule.holds(call.around.now?)
+}

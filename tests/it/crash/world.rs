@@ -28,6 +28,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// its own clock still has the time to happen: `PLACET_CRASHES_CLOCK`.
 const TIMES: u64 = 50;
 
+fn times() -> u64 {
+    number("PLACET_CRASHES_CLOCK").unwrap_or(TIMES).max(1)
+}
+
+/// How long a run may take: what it waits for on its own clock takes longer where that is slower.
+pub(super) fn patience() -> Duration {
+    PATIENCE * u32::try_from(TIMES.div_ceil(times())).unwrap_or(1)
+}
+
 /// A data folder with an agent and two reviewers, made once.
 pub(super) struct Template {
     database: Vec<u8>,
@@ -103,8 +112,7 @@ impl World {
             sink.port()
         );
         std::fs::write(folder.path().join("placet.toml"), config).unwrap();
-        let times = number("PLACET_CRASHES_CLOCK").unwrap_or(TIMES);
-        let clock = format!("{}*{times}", Clock::system().now().0);
+        let clock = format!("{}*{}", Clock::system().now().0, times());
         Self { folder, clock, upstream, sink }
     }
 

@@ -26,7 +26,10 @@ pub(super) fn limits(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, kind: Kin
     let mut limits = Vec::new();
     for at in elements {
         let Some(limit) = limit(reader, &fields.at, &at, kind) else { continue };
-        if let Some(first) = seen.insert(Arc::clone(&limit.name), at.pointer.clone()) {
+        // What only counts may stand beside a bound that only looks.
+        if limit.bound.is_some()
+            && let Some(first) = seen.insert(Arc::clone(&limit.name), at.pointer.clone())
+        {
             let message = format!("this is the same counter, window and scope as in {first}");
             reader.error(&at, message, "keep one of them, or give the counter another name");
         }
@@ -79,6 +82,8 @@ fn bound(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, add: Option<&Add>) ->
         return amount(reader, &at).map(|end| Some(Bound::Below(end)));
     }
     let max = match add? {
+        // What only looks may look at a sum.
+        Add::Count(0) => sum(reader, fields),
         Add::Count(number) => count(reader, fields, *number),
         Add::Sum { .. } => sum(reader, fields),
     };

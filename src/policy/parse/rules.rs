@@ -116,7 +116,7 @@ fn rule(
     Some(Entry {
         pointer: at.pointer.clone(),
         action,
-        reason: on_deny,
+        reason: on_deny.filter(|_| action != Action::Allow),
         note,
         risk,
         approval,

@@ -81,6 +81,16 @@ fn counters_as_intercept_has_them_are_bounded_with_the_calls_own_part() {
 }
 
 #[test]
+fn what_rules_say_has_a_canonical_form() {
+    let rules = yaml(include_str!("../../../tests/policies/intercept.yaml"));
+    let printed = rules.print();
+    let parsed = parse(&printed, &defaults(&["iam", "s3"])).unwrap_or_else(|problems| panic!("{printed}{problems:#?}"));
+    assert_eq!(parsed.warnings, []);
+    assert_eq!(parsed.policy.print(), printed);
+    insta::assert_snapshot!(printed);
+}
+
+#[test]
 fn the_canonical_form_says_the_same_and_is_canonical() {
     let text = include_str!("../../../tests/policies/everything.json");
     let printed = policy(text).print();

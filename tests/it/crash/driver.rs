@@ -23,7 +23,8 @@ const TELL_EVERY: usize = 250;
 /// After so many failures nothing new is begun.
 const ENOUGH: usize = 10;
 
-fn number(name: &str) -> Option<u64> {
+/// A number from the environment.
+pub(super) fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
@@ -56,7 +57,7 @@ fn faults(often: &BTreeMap<String, u64>) -> Box<dyn Iterator<Item = Plan> + '_> 
 /// Carries out a plan. Where a process did not come so far as it was to, the first time is taken, which is reached for
 /// certain.
 async fn carry_out(mut plan: Plan, template: Arc<Template>) -> Result<Figures, String> {
-    let mut tries = VecDeque::from([1, 1]);
+    let mut tries = VecDeque::from([1; 6]);
     loop {
         match run(&plan, &template).await? {
             Outcome::Whole(figures) => return Ok(figures),

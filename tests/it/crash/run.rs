@@ -12,7 +12,7 @@ use super::check;
 use super::plan::{Kill, Kind, Plan};
 use super::process::{Process, Said};
 use super::scene::Scene;
-use super::world::{PATIENCE, Template, World};
+use super::world::{Template, World, patience};
 
 /// What runs have seen.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ pub(super) async fn trace(template: &Arc<Template>) -> BTreeMap<String, u64> {
     let plan = Plan { point: "none", round: 0, deaths: vec![], calls: Kind::ALL.to_vec() };
     let mut run = Run::new(&plan, world, template);
     let said = process.said();
-    if !matches!(run.live(process, PATIENCE).await, Ok(Fate::Finished)) {
+    if !matches!(run.live(process, patience()).await, Ok(Fate::Finished)) {
         panic!("an undisturbed run does not end:\n{}", said.text());
     }
     let mut often = BTreeMap::new();
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
             let process = self.world.start(Some(death.armed()));
             let said = process.said();
             self.said.push(Arc::clone(&said));
-            let fate = self.live(process, PATIENCE).await?;
+            let fate = self.live(process, patience()).await?;
             let reached = said.points().iter().any(|point| point == death.point);
             match fate {
                 Fate::Finished if reached && death.kill == Kill::Fail => {}
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         let process = self.world.start(None);
         self.said.push(process.said());
         self.figures.restarts = self.plan.deaths.len();
-        match self.live(process, PATIENCE).await? {
+        match self.live(process, patience()).await? {
             Fate::Finished => self.check().map(Outcome::Whole),
             Fate::Died | Fate::NotStarted => Err("it ended of itself".to_owned()),
         }

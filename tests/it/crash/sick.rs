@@ -141,9 +141,10 @@ async fn what_cannot_be_held_is_not_held() {
         let answer = agent.result("reject", json!({"n": 1})).await;
         assert!(refusal(&answer).contains("did not run"), "{answer}");
         assert_eq!(answer["result"]["_meta"]["placet/call"]["state"], "refused", "{answer}");
-        // What needs nobody's approval needs the log.
+        // What needs nobody's approval needs the log, and before it is sent where a limit counts it.
         let passed = agent.result("get_state", json!({"n": 1})).await;
-        assert!(passed["error"]["message"].as_str().unwrap().contains("withheld"), "{passed}");
+        assert!(passed["error"]["message"].as_str().unwrap().contains("Nothing was run"), "{passed}");
+        assert_eq!(sick.sent("get_state"), 0);
         sick.is_not_ready(why).await;
         let (status, text) = sick.get("/api/v1/calls").await;
         assert_eq!((status, text.contains("\"calls\":[]")), (StatusCode::OK, true), "people can read: {text}");

@@ -112,17 +112,20 @@ fn add(reader: &mut Reader<'_>, at: &At<'_, '_>, kind: Kind) -> Option<Add> {
         return reader.whole(at, 0, MOST).map(Add::Count);
     }
     let hint = "write a whole number, or where in the call one number stands, as \"args.amount\"";
-    let path = reader.parsed(at, hint, |text| {
-        let path = text.strip_prefix("args").and_then(Path::parse);
-        let path = path.ok_or_else(|| format!("{text:?} is not a path into the call's arguments"))?;
-        if path.is_many() { Err(format!("{text:?} may be several numbers")) } else { Ok(path) }
-    })?;
+    let path = reader.parsed(at, hint, one_number)?;
     if kind == Kind::Method {
         let hint = "leave it out, or write a whole number";
         reader.error(at, "only calls of tools have arguments that can be added up", hint);
         return None;
     }
     Some(Add::Sum { rule: at.pointer.clone(), path })
+}
+
+/// Reads a path to what is added up.
+pub(super) fn one_number(text: &str) -> Result<Path, String> {
+    let path = text.strip_prefix("args").and_then(Path::parse);
+    let path = path.ok_or_else(|| format!("{text:?} is not a path into the call's arguments"))?;
+    if path.is_many() { Err(format!("{text:?} may be several numbers")) } else { Ok(path) }
 }
 
 /// How many may be counted, where each call counts as so many.

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::policy::limits::{Add, Amount, Bound, CounterName, LimitUse, NoAmount, Owner, Scope, Window};
-use crate::policy::path::Path;
 use crate::policy::problem::closest;
 use crate::policy::source::{At, Fields, Reader};
 
-use super::limit::{MOST, WINDOWS};
+use super::limit::{MOST, WINDOWS, one_number};
 
 /// Whose counters those of the rules for every tool are.
 const GLOBAL: &str = "_global";
@@ -91,11 +90,7 @@ pub(super) fn counted(
 }
 
 fn sum(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Add> {
-    let path = reader.parsed(at, "write where in the call one number stands, as \"args.amount\"", |text| {
-        let path = text.strip_prefix("args").and_then(Path::parse);
-        let path = path.ok_or_else(|| format!("{text:?} is not a path into the call's arguments"))?;
-        if path.is_many() { Err(format!("{text:?} may be several numbers")) } else { Ok(path) }
-    })?;
+    let path = reader.parsed(at, "write where in the call one number stands, as \"args.amount\"", one_number)?;
     Some(Add::Sum { rule: at.pointer.clone(), path })
 }
 

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::approvals::Rules;
 use crate::audit::Entry;
-use crate::call::{Digest, Millis, Submission, UpstreamName, json};
+use crate::call::{Digest, Millis, StandingOffer, Submission, UpstreamName, json};
 use crate::policy::{self, Call, Circumstances, Counters, Defaults, Policy, Problem, Ruling, Syntax, ToolFacts};
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -195,8 +195,9 @@ async fn note(loaded: &Loaded, store: &Store) -> Result<(), StoreError> {
     store.policy_loaded(version, loaded.text.clone(), entry).await
 }
 
-impl Rules for InForce {
-    fn still_allow(&self, call: &Submission, now: Millis) -> Result<(), String> {
+impl InForce {
+    /// What the policy in force says of a call that was held.
+    fn ruling(&self, call: &Submission, now: Millis) -> Result<Ruling, String> {
         if self.upstreams.get(&call.upstream) != Some(&call.upstream_config) {
             return Err("its upstream is configured differently since the call was held".into());
         }
@@ -213,10 +214,22 @@ impl Rules for InForce {
             listed: listed.as_deref(),
             now: Some(now),
         };
-        let ruling = self.loaded().policy.rule(&Call { upstream: &call.upstream, tool, arguments, around });
-        match ruling {
+        Ok(self.loaded().policy.rule(&Call { upstream: &call.upstream, tool, arguments, around }))
+    }
+}
+
+impl Rules for InForce {
+    fn still_allow(&self, call: &Submission, now: Millis) -> Result<(), String> {
+        match self.ruling(call, now)? {
             Ruling::Deny { rule, .. } => Err(format!("the policy in force denies it ({rule})")),
             Ruling::Allow { .. } | Ruling::RequireApproval { .. } => Ok(()),
+        }
+    }
+
+    fn standing(&self, call: &Submission, now: Millis) -> Option<StandingOffer> {
+        match self.ruling(call, now).ok()? {
+            Ruling::RequireApproval { requirement, .. } => requirement.standing,
+            Ruling::Deny { .. } | Ruling::Allow { .. } => None,
         }
     }
 }

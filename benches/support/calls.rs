@@ -8,7 +8,7 @@ use placet::approvals::{
     Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings,
 };
 use placet::call::{
-    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, Submission,
+    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, StandingOffer, Submission,
     ToolName, UpstreamName, Verdict,
 };
 use placet::clock::Entropy;
@@ -31,6 +31,10 @@ impl Forward for Allows {
 impl Rules for Allows {
     fn still_allow(&self, _: &Submission, _: Millis) -> Result<(), String> {
         Ok(())
+    }
+
+    fn standing(&self, _: &Submission, _: Millis) -> Option<StandingOffer> {
+        None
     }
 }
 

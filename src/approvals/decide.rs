@@ -3,7 +3,8 @@
 use super::{Approvals, Ineligible, Seal, may_decide};
 use crate::audit::Entry;
 use crate::call::{
-    CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StoredVote, Verdict, Vote, secrets,
+    CallId, CallState, Digest, Event, HeldCall, InvalidTransition, ReviewerId, StandingId, StoredVote, Verdict, Vote,
+    secrets,
 };
 use crate::store::{ApprovalProof, CallChange, Changed, NotChanged, Scene, StoreError};
 use crate::telemetry;
@@ -18,6 +19,8 @@ pub enum Channel {
     Page,
     /// The API, with a token.
     Api,
+    /// A standing approval, on behalf of who granted it.
+    Standing(StandingId),
 }
 
 impl Channel {
@@ -27,6 +30,7 @@ impl Channel {
         match self {
             Self::Page => "page",
             Self::Api => "api",
+            Self::Standing(_) => "standing",
         }
     }
 }
@@ -186,6 +190,9 @@ fn change(scene: &Scene<'_>, decision: &Decision, seal: &Seal, solo: bool) -> Re
         .with("reason", vote.reason.clone())
         .with("channel", decision.channel.as_str())
         .with("self_approval", own);
+    if let Channel::Standing(id) = decision.channel {
+        entry = entry.with("standing", id.to_string());
+    }
     let approval = match &next {
         Some(CallState::Approved { by, at, usable_until }) => {
             entry = entry.with("usable_until", usable_until.to_string());

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::call::{Answer, Millis, Submission};
+use crate::call::{Answer, Millis, StandingOffer, Submission};
 
 /// A boxed future that lives as long as what it borrows.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -32,4 +32,7 @@ pub trait Rules: Send + Sync {
     /// # Errors
     /// In a person's words: what forbids it.
     fn still_allow(&self, call: &Submission, now: Millis) -> Result<(), String>;
+
+    /// How far the policy in force lets reviewers let calls like this one pass; `None`: not at all.
+    fn standing(&self, call: &Submission, now: Millis) -> Option<StandingOffer>;
 }

@@ -2,7 +2,7 @@
 //!
 //! `submit` holds a call, `decide` takes a reviewer's verdict, `cancel` takes the call back, `expire` enforces the
 //! deadlines, `release` runs an approved call once, `recover` finds after a restart what was left open, `find` records
-//! what a person found out about a call that may have run. Each step is one transaction; who waits hears of it after its
+//! what a person found out about a call that may have run, `standing` lets calls pass that a reviewer need not see. Each step is one transaction; who waits hears of it after its
 //! commit.
 
 mod attach;
@@ -17,6 +17,7 @@ mod kept;
 mod recover;
 mod release;
 mod restore;
+mod standing;
 mod submit;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use find::{Find, FindError};
 pub use forward::{BoxFuture, Forward, ForwardError, Rules};
 pub use kept::Kept;
 pub use restore::settle;
+pub use standing::{EndError, Grant, GrantError};
 pub use submit::{How, NewCall, SubmitError, Submitted};
 
 pub use crate::seal::Seal;

@@ -1,5 +1,8 @@
 //! Holding a call, or joining the same call that is held already.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use sha2::{Digest as _, Sha256};
 
 use super::Approvals;
@@ -8,6 +11,9 @@ use crate::call::{
 };
 use crate::clock::Entropy;
 use crate::store::{CounterRow, HoldLimits, HoldProof, HoldRefused, Holding, StoreError};
+
+/// As long back new calls of one agent are counted.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A call that the policy wants approved.
 #[derive(Clone, Debug)]
@@ -143,15 +149,35 @@ impl Approvals {
             return Err(SubmitError::Stopping);
         }
         failpoint!("submit.hold");
-        match self.hold_or_join(new, self.0.settings.limits, counted).await? {
+        let new = Arc::new(new);
+        let mut limits = self.0.settings.limits;
+        let mut held = self.hold_or_join(&new, limits, counted.clone()).await?;
+        if let Err(HoldRefused::TooManyNew(..)) = held {
+            // What passed by standing approvals reached nobody, so it is not what is bounded here.
+            let hour_ago = self.0.store.now().before(HOUR);
+            limits.new_per_hour =
+                limits.new_per_hour.saturating_add(self.0.store.passed_since(new.agent.id, hour_ago).await?);
+            if limits.new_per_hour > self.0.settings.limits.new_per_hour {
+                held = self.hold_or_join(&new, limits, counted).await?;
+            }
+        }
+        match held {
             Ok(Holding::New(call)) => {
                 failpoint!("submit.held");
-                self.announce(&call);
-                Ok(Submitted { call: *call, how: How::New })
+                let passed = self.pass(&call).await;
+                if passed.is_none() {
+                    self.announce(&call);
+                }
+                Ok(Submitted { call: passed.unwrap_or(*call), how: How::New })
             }
-            Ok(Holding::Joined(call)) => Ok(Submitted { call: *call, how: How::Joined }),
+            Ok(Holding::Joined(call)) => {
+                let passed = self.pass(&call).await;
+                Ok(Submitted { call: passed.unwrap_or(*call), how: How::Joined })
+            }
             Err(HoldRefused::TooManyPending(max)) => Err(SubmitError::TooManyPending(max)),
-            Err(HoldRefused::TooManyNew(max, retry_at)) => Err(SubmitError::TooManyNew { max, retry_at }),
+            Err(HoldRefused::TooManyNew(_, retry_at)) => {
+                Err(SubmitError::TooManyNew { max: self.0.settings.limits.new_per_hour, retry_at })
+            }
         }
     }
 
@@ -162,7 +188,7 @@ impl Approvals {
     /// The database does not answer.
     pub async fn rejoin(&self, new: NewCall) -> Result<Option<Submitted>, StoreError> {
         let nothing_new = HoldLimits { pending: 0, ..self.0.settings.limits };
-        Ok(match self.hold_or_join(new, nothing_new, Vec::new()).await? {
+        Ok(match self.hold_or_join(&Arc::new(new), nothing_new, Vec::new()).await? {
             Ok(Holding::Joined(call)) => Some(Submitted { call: *call, how: How::Joined }),
             Ok(Holding::New(_)) | Err(_) => None,
         })
@@ -170,15 +196,15 @@ impl Approvals {
 
     async fn hold_or_join(
         &self,
-        new: NewCall,
+        new: &Arc<NewCall>,
         limits: HoldLimits,
         counted: Vec<CounterRow>,
     ) -> Result<Result<Holding, HoldRefused>, StoreError> {
         let agent = new.agent.id;
         let same_call = same_call(agent, &new.upstream, &new.tool, &new.canonical_arguments);
-        let (entropy, seal) = (self.0.entropy.clone(), self.0.seal.clone());
+        let (new, entropy, seal) = (Arc::clone(new), self.0.entropy.clone(), self.0.seal.clone());
         let make = move |now: Millis| {
-            let submission = submission(new.clone(), same_call, now, &entropy);
+            let submission = submission((*new).clone(), same_call, now, &entropy);
             let proof = seal.held(&submission)?;
             Ok((submission, HoldProof(proof)))
         };

@@ -49,6 +49,9 @@ uuid_id!(
     /// One reviewer's account.
     ReviewerId, "the reviewer id");
 uuid_id!(
+    /// One standing approval.
+    StandingId, "the standing approval's id");
+uuid_id!(
     /// One attempt to release a call; a call is claimed at most once.
     ClaimId, "the claim id");
 

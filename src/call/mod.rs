@@ -9,6 +9,7 @@ pub mod json;
 mod requirement;
 pub mod salted;
 pub mod secrets;
+mod standing;
 mod state;
 mod time;
 pub mod tool;
@@ -17,8 +18,11 @@ mod verdict;
 pub use digest::{BadDigest, Digest, DigestParts};
 pub use finding::{Finding, StoredFinding};
 pub use held::{Answer, Caller, ContextResult, Disposition, Era, HeldCall, StoredVote, Submission};
-pub use ids::{AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, ToolName, UpstreamName};
+pub use ids::{
+    AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, StandingId, ToolName, UpstreamName,
+};
 pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk, ToolChanged};
+pub use standing::{Open, StandingApproval, StandingEnd, StandingOffer};
 pub use state::{Approver, CallState, Event, InvalidTransition, Outcome};
 pub use time::{BadMoment, Millis};
 pub use verdict::{Quorum, Verdict, Vote};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, GroupName, Quorum};
+use super::{Digest, GroupName, Quorum, StandingOffer};
 
 /// How grave a tool's calls are, as the policy declares it; ordered, the gravest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +123,9 @@ pub struct Requirement {
     /// The tool had changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_changed: Option<ToolChanged>,
+    /// How far the reviewer may let the next calls like this one pass; `None`: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingOffer>,
 }
 
 impl Requirement {
@@ -143,6 +146,7 @@ impl Requirement {
             message: None,
             context: Vec::new(),
             tool_changed: None,
+            standing: None,
         }
     }
 

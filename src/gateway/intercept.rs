@@ -407,7 +407,10 @@ async fn submit(
             match submitted.how {
                 How::New => {
                     telemetry::ruled(Ruled::Held);
-                    reads::start(context, &submitted.call);
+                    // What passed by a standing approval is looked at by nobody.
+                    if submitted.call.state.is_pending() {
+                        reads::start(context, &submitted.call);
+                    }
                 }
                 How::Joined => quota::give_back(&context.gateway, reserved, false),
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Pins;
 use crate::approvals::Rules;
-use crate::call::{Millis, Submission, ToolChanged, ToolName, UpstreamName};
+use crate::call::{Millis, StandingOffer, Submission, ToolChanged, ToolName, UpstreamName};
 use crate::in_force::InForce;
 use crate::policy::{Policy, Ruling, ToolChanges};
 
@@ -59,5 +59,11 @@ impl Rules for Checked {
             }
             ToolChanges::Deny => Err("its tool has changed what it says, and nobody has accepted that".into()),
         }
+    }
+
+    fn standing(&self, call: &Submission, now: Millis) -> Option<StandingOffer> {
+        // What a changed tool does is looked at.
+        let unchanged = self.pins.change(&call.upstream, &call.tool).is_none();
+        unchanged.then(|| self.policy.standing(call, now)).flatten()
     }
 }

@@ -110,13 +110,29 @@ impl Fact {
             Self::Owner => around.owner.map(text),
             Self::Upstream => Some(text(call.upstream.as_str())),
             Self::Tool => Some(text(without_upstream(call))),
-            Self::Class => Some(text(around.listed.map_or_else(|| class_of(call.upstream, call.tool), |it| it.class))),
+            Self::Class => Some(text(class(call))),
             Self::Annotation(name) => {
                 around.listed.and_then(|listed| listed.annotations.get(name)).map(|value| Kind::Bool(*value))
             }
         }?;
         Some(Node { span: Span { start: 0, end: 0 }, kind })
     }
+}
+
+/// What the tool is taken for: as its server lists it, or where that is not known by its name alone.
+fn class(call: &super::Call<'_>) -> &'static str {
+    call.around.listed.map_or_else(|| class_of(call.upstream, call.tool), |listed| listed.class)
+}
+
+/// Whether the tool is taken for one that changes who may do what.
+pub(super) fn is_access(call: &super::Call<'_>) -> bool {
+    class(call) == Risk::Access.as_str()
+}
+
+/// As [`is_access`], of a tool of which nothing but the name is known, as a policy has it.
+pub(super) fn changes_access(name: &str) -> bool {
+    let (upstream, tool) = name.split_once('/').unwrap_or(("", name));
+    classify(upstream, &Tool::named(tool)).class == Some(Risk::Access)
 }
 
 /// The tool's name without the upstream's: the same policy holds whether or not names carry it.

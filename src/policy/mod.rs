@@ -26,6 +26,7 @@ pub mod rehearse;
 mod ruling;
 mod schedule;
 pub(crate) mod source;
+pub mod standing;
 pub mod suggest;
 mod tool;
 mod words;

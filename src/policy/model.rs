@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::call::{Digest, GroupName, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen, Risk, UpstreamName};
+use crate::call::{
+    Digest, GroupName, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen, Risk, StandingOffer, UpstreamName,
+};
 
 use super::condition::Condition;
 use super::context::Template;
@@ -125,6 +127,15 @@ pub(super) struct Approval {
     pub message: Option<String>,
     pub context: Vec<Template>,
     pub ask_reason: Option<AskReason>,
+    pub standing: Option<Standing>,
+}
+
+/// How far reviewers may let further calls pass, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub offer: StandingOffer,
+    /// Also where calls change who may do what.
+    pub access: bool,
 }
 
 /// Entries, the more specific first (exact names, then longer patterns, then by the alphabet), and what finds them.

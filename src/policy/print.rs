@@ -9,7 +9,7 @@ use crate::call::{GroupName, InputAfterApproval, OnTimeout, ReleaseWhen};
 use super::condition::{Condition, Operator};
 use super::context::Template;
 use super::limits::{Add, Bound, LimitUse, Owner, Scope};
-use super::model::{Action, Approval, AskReason, Clause, Clauses, Entries, Entry, Policy, ToolChanges};
+use super::model::{Action, Approval, AskReason, Clause, Clauses, Entries, Entry, Policy, Standing, ToolChanges};
 use super::parse::WINDOWS;
 use super::schedule::{DAYS, Schedule};
 
@@ -281,10 +281,24 @@ fn approval(approval: &Approval) -> Vec<(&'static str, Json)> {
         };
         ("ask_reason", value)
     }));
+    fields.extend(approval.standing.as_ref().map(|own| ("standing", standing(own))));
     if !approval.context.is_empty() {
         fields.push(("context", Json::List(approval.context.iter().map(read).collect())));
     }
     fields
+}
+
+fn standing(own: &Standing) -> Json {
+    let Standing { offer, access } = own;
+    let mut fields = vec![("uses", Json::Text(offer.uses.to_string())), ("for", duration(offer.lasts))];
+    if !offer.open.is_empty() {
+        let open = offer.open.iter().map(|(name, glob)| (name.clone(), Json::string(glob)));
+        fields.push(("arguments", Json::Map(open.collect())));
+    }
+    if *access {
+        fields.push(("access", truth(true)));
+    }
+    Json::Object(fields)
 }
 
 fn read(template: &Template) -> Json {

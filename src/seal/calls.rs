@@ -2,7 +2,8 @@
 
 use super::Seal;
 use crate::call::{
-    Approver, CallId, CallState, Digest, Finding, HeldCall, Millis, StoredFinding, StoredVote, Submission, Vote,
+    Approver, CallId, CallState, Digest, Finding, HeldCall, Millis, StandingId, StoredFinding, StoredVote, Submission,
+    Vote,
 };
 
 /// A call's state as its row has it, and the log's entry that made it so.
@@ -152,6 +153,12 @@ impl Seal {
         parts.extend(standing.as_of.iter().flat_map(|at| [b"as of".to_vec(), number(at.0)]));
         parts.extend(self.era_part(standing.entry));
         self.mac(parts.iter().map(Vec::as_slice))
+    }
+
+    /// Over what every call is like that a standing approval lets pass.
+    #[must_use]
+    pub fn standing(&self, id: StandingId, fixed: &str) -> Digest {
+        self.mac([b"placet/standing/v1".as_slice(), id.0.as_bytes(), fixed.as_bytes()])
     }
 
     /// Proves that this call's caller was told to come back.

@@ -33,6 +33,8 @@ pub enum Changed {
     Answer(CallId),
     /// What a tool was pinned to.
     Tool(UpstreamName, ToolName),
+    /// A standing approval; its id as its row has it.
+    Standing(String),
 }
 
 /// When what was told last.
@@ -61,6 +63,7 @@ impl Changed {
             Self::Call(_) => "call",
             Self::Answer(_) => "answer",
             Self::Tool(..) => "tool",
+            Self::Standing(_) => "standing approval",
         }
     }
 
@@ -72,6 +75,7 @@ impl Changed {
             Self::Session(id, of) => entry.reviewer(*of).with("session", id.as_str()),
             Self::Token(id, of) => entry.reviewer(*of).with("token", id.as_str()),
             Self::Call(id) | Self::Answer(id) => entry.call(*id),
+            Self::Standing(id) => entry.with("standing", id.as_str()),
             Self::Tool(upstream, tool) => entry.upstream(upstream).tool(tool),
         }
     }

@@ -99,10 +99,7 @@ async fn record<R: Send + 'static>(
     judge: impl FnOnce(&FindingScene<'_>) -> Result<(StoredFinding, Entry), R>,
 ) -> Result<Option<Result<HeldCall, R>>, StoreError> {
     let Some(call) = load(tx, id).await? else { return Ok(None) };
-    let trust = tx.trust();
-    let query = sqlx::query(people::select("WHERE t.id = $1")).bind(by.to_string());
-    let row = query.fetch_optional(tx.connection()).await?;
-    let person = row.as_ref().map(|row| people::person(row, &trust)).transpose()?;
+    let person = people::load(tx, by).await?;
     let logged = "SELECT EXISTS (SELECT 1 FROM entries WHERE call_id = $1 AND kind = 'call.finding')";
     let logged = sqlx::query_scalar(logged).bind(id.to_string()).fetch_one(tx.connection()).await?;
     let scene = FindingScene { call: &call, logged, now: tx.now(), person: person.as_ref() };

@@ -14,7 +14,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 pub use agents::NewAgent;
-pub(super) use agents::revoke_again;
+pub(super) use agents::{by_id as agent_by_id, revoke_again};
 pub use links::{LinkUse, NewLink};
 pub use reviewers::NewReviewer;
 pub(super) use reviewers::{Ended, disable_again, end_everything};

@@ -198,6 +198,7 @@ fn migrations() -> Vec<Migration> {
         (14, "limit_counters", include_str!("../../migrations/0014_limit_counters.sql")),
         (15, "tool_pins", include_str!("../../migrations/0015_tool_pins.sql")),
         (16, "policies", include_str!("../../migrations/0016_policies.sql")),
+        (17, "standing", include_str!("../../migrations/0017_standing.sql")),
     ];
     files
         .map(|(version, name, sql)| {

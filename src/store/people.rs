@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::alarm::Changed;
 use super::sealed::{AGENTS, REVIEWERS, Trust};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::call::{Email, GroupName, ReviewerId};
 
 /// A reviewer, as far as a decision is concerned.
@@ -58,6 +58,13 @@ pub(super) fn person(row: &SqliteRow, trust: &Trust) -> Result<Person, StoreErro
         disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
         genuine: REVIEWERS.is_genuine(row, trust)?,
     })
+}
+
+/// A person's account, as it stands within the transaction.
+pub(super) async fn load(tx: &mut Tx<'_>, id: ReviewerId) -> Result<Option<Person>, StoreError> {
+    let trust = tx.trust();
+    let query = sqlx::query(select("WHERE t.id = $1")).bind(id.to_string());
+    query.fetch_optional(tx.connection()).await?.as_ref().map(|row| person(row, &trust)).transpose()
 }
 
 impl Store {

@@ -249,10 +249,7 @@ async fn accept<R: Send + 'static>(
     may: impl FnOnce(Option<&Person>) -> Result<(), R>,
 ) -> Result<Result<(), NotAccepted<R>>, StoreError> {
     let Acceptance { upstream, tool, digest, by, reason } = acceptance;
-    let trust = tx.trust();
-    let query = sqlx::query(people::select("WHERE t.id = $1")).bind(by.to_string());
-    let row = query.fetch_optional(tx.connection()).await?;
-    let person = row.as_ref().map(|row| people::person(row, &trust)).transpose()?;
+    let person = people::load(tx, by).await?;
     if let Err(why) = may(person.as_ref()) {
         return Ok(Err(NotAccepted::Declined(why)));
     }

@@ -8,9 +8,9 @@ use super::backup::{CopyMark, consume_mark};
 use super::identity::{Ended, disable_again, end_everything, revoke_again};
 use super::pins::unpin_older;
 use super::row::{self, select_calls};
-use super::sealed::{AGENTS, API_TOKENS, LINKS, LiveRow, PINS, REVIEWERS, SESSIONS};
+use super::sealed::{AGENTS, API_TOKENS, LINKS, LiveRow, PINS, REVIEWERS, SESSIONS, STANDING};
 use super::spent::{self, Kind};
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Tx, standing};
 use crate::audit::Entry;
 use crate::call::Millis;
 use crate::clock::Entropy;
@@ -63,6 +63,9 @@ pub struct Aftermath {
     /// Accounts that are known to have been disabled since, and are again.
     #[serde(default)]
     pub reviewers: u64,
+    /// Standing approvals that were ended.
+    #[serde(default)]
+    pub standing: u64,
 }
 
 /// That this database was put back: how that is known, when it was found, what was done.
@@ -103,7 +106,8 @@ impl Store {
                 let agents = revoke_again(tx).await?;
                 let reviewers = disable_again(tx).await?;
                 unpin_older(tx).await?;
-                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, ..calls };
+                let standing = standing::end_all(tx).await?;
+                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, standing, ..calls };
                 consume_mark(tx.connection()).await?;
                 let restoration = Restoration { found, at: tx.now(), done };
                 let sql = "INSERT INTO meta (key, value) VALUES ($1, $2)
@@ -172,7 +176,7 @@ pub(super) async fn live_rows(connection: &mut SqliteConnection) -> Result<Vec<L
     let calls: Vec<(String, i64)> = sqlx::query_as(LIVE_CALLS).fetch_all(&mut *connection).await?;
     let mut live: Vec<_> =
         calls.into_iter().map(|(id, entry)| LiveRow { kind: Kind::Call, id, of: None, entry }).collect();
-    for table in [&AGENTS, &REVIEWERS, &SESSIONS, &API_TOKENS, &LINKS, &PINS] {
+    for table in [&AGENTS, &REVIEWERS, &SESSIONS, &API_TOKENS, &LINKS, &PINS, &STANDING] {
         live.extend(table.live(&mut *connection).await?);
     }
     Ok(live)
@@ -224,6 +228,7 @@ fn entry(restoration: &Restoration) -> Entry {
         .with("ended", done.ended)
         .with("agents", done.agents)
         .with("reviewers", done.reviewers)
+        .with("standing", done.standing)
         .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords", "limits"])
 }
 
@@ -252,9 +257,9 @@ impl std::fmt::Display for Restoration {
             f,
             ". What happened since is not known. Calls that were approved then, so that their outcome is unknown: {}; calls \
              that wait for a decision, and may have been decided and run since: {}. Ended: {} sessions, {} sign-in \
-             links, {} API tokens. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
+             links, {} API tokens, {} standing approvals. Agents, reviewers, groups and passwords are as they were then: revoke again what was \
              revoked since (`placet agent list`, `placet reviewer list`). Limits know nothing of what was counted since",
-            done.unknown, done.pending, done.sessions, done.links, done.tokens
+            done.unknown, done.pending, done.sessions, done.links, done.tokens, done.standing
         )?;
         if done.ended + done.agents + done.reviewers > 0 {
             write!(

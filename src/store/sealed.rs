@@ -219,6 +219,41 @@ pub(super) const PINS: Sealed = Sealed {
                 AND e.tool = t.tool AND e.seq > t.entry",
 };
 
+/// What a reviewer lets pass besides one call. Each use names another entry, so that no use is taken back.
+pub(super) const STANDING: Sealed = Sealed {
+    table: "standing",
+    kind: Kind::Standing,
+    ended: "ended_at",
+    // Nothing ends all of somebody's.
+    of: "id",
+    key: "id",
+    columns: &[
+        ("id", Text),
+        ("call_id", Text),
+        ("agent_id", Text),
+        ("agent_name", Text),
+        ("upstream", Text),
+        ("upstream_config", Text),
+        ("tool", Text),
+        ("tool_schema", Text),
+        ("open", Text),
+        ("fixed", Text),
+        ("uses", Number),
+        ("used", Number),
+        ("granted_at", Number),
+        ("until", Number),
+        ("granted_by", Text),
+        ("reason", Text),
+        ("ended_at", Number),
+        ("ended_by", Text),
+        ("ended_why", Text),
+    ],
+    logged: "SELECT 1 FROM entries e WHERE e.seq = t.entry AND e.body ->> '$.detail.standing' = t.id
+             AND e.kind IN ('standing.granted', 'standing.used', 'standing.ended')",
+    overtaken: "SELECT 1 FROM entries e WHERE e.kind IN ('standing.used', 'standing.ended') AND e.seq > t.entry
+                AND e.body ->> '$.detail.standing' = t.id",
+};
+
 impl Sealed {
     /// `SELECT` of whole rows with what their seals are judged by; what follows `which` chooses them.
     pub(super) fn select(&self, which: &str) -> sqlx::AssertSqlSafe<String> {

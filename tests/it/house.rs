@@ -24,7 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("seal", &["call", "clock", "durable"]),
     // The core.
     ("store", &["audit", "call", "clock", "durable", "failpoint", "lifecycle", "seal", "telemetry"]),
-    ("approvals", &["audit", "call", "clock", "lifecycle", "policy", "seal", "store", "telemetry"]),
+    ("approvals", &["audit", "call", "clock", "explain", "lifecycle", "policy", "seal", "store", "telemetry"]),
     ("identity", &["audit", "call", "clock", "lifecycle", "store", "telemetry"]),
     ("in_force", &["approvals", "audit", "call", "clock", "policy", "store", "telemetry"]),
     ("pins", &["approvals", "call", "in_force", "lifecycle", "policy", "store"]),

@@ -246,6 +246,10 @@ pub(super) static TABLE: &[Kind] = &[
         .severity(LOW),
     kind("session.signed_in", Class::Authentication, (1, "Logon"), By::Unsaid, "A person signed in"),
     kind("session.signed_out", Class::Authentication, (2, "Logoff"), By::Unsaid, "A session ended"),
+    thing("standing.ended", DELETE, "Standing approval", By::Reviewer, "A standing approval ended before its time"),
+    thing("standing.granted", CREATE, "Standing approval", By::Reviewer, "A person let further calls like one pass")
+        .severity(LOW),
+    thing("standing.used", other("Use"), "Standing approval", By::Reviewer, "A standing approval let a call pass"),
     base("store.backed_up", "Back up", "The database was copied"),
     base("store.restored", "Restore", "The database was put back from a copy").severity(HIGH),
     thing("token.made", CREATE, "API token", By::Unsaid, "An API token was made"),

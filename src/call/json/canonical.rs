@@ -1,6 +1,6 @@
 //! One text for everything that says the same.
 
-use super::{Kind, Node, quote_into};
+use super::{Kind, Member, Node, quote_into};
 
 /// A form that is equal for two values exactly when they say the same, number texts included: keys sorted by code
 /// points, no whitespace, every string escaped in one way. Made to compare, never to forward.
@@ -9,6 +9,13 @@ use super::{Kind, Node, quote_into};
 pub fn canonical(node: &Node<'_>) -> String {
     let mut out = String::with_capacity(node.span.end - node.span.start);
     write(&mut out, node);
+    out
+}
+
+/// As [`canonical`], of an object that has these members alone.
+pub fn canonical_members<'n, 't: 'n>(members: impl IntoIterator<Item = &'n Member<'t>>) -> String {
+    let mut out = String::new();
+    write_members(&mut out, members.into_iter().collect());
     out
 }
 
@@ -30,20 +37,21 @@ fn write(out: &mut String, node: &Node<'_>) {
             }
             out.push(']');
         }
-        Kind::Object(members) => {
-            // UTF-8 sorts bytewise in the order of code points.
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-            out.push('{');
-            for (at, member) in sorted.into_iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                quote_into(out, &member.key);
-                out.push(':');
-                write(out, &member.value);
-            }
-            out.push('}');
-        }
+        Kind::Object(members) => write_members(out, members.iter().collect()),
     }
+}
+
+fn write_members(out: &mut String, mut members: Vec<&Member<'_>>) {
+    // UTF-8 sorts bytewise in the order of code points.
+    members.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    out.push('{');
+    for (at, member) in members.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        quote_into(out, &member.key);
+        out.push(':');
+        write(out, &member.value);
+    }
+    out.push('}');
 }

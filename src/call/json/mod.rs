@@ -19,7 +19,7 @@ pub(crate) mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use canonical::canonical;
+pub use canonical::{canonical, canonical_members};
 pub use document::{Document, Kind, Member, Node, Span, push_pointer};
 pub use duplicates::duplicates;
 pub use edit::{compact_lines, cut_elements, cut_member, element_cuts, member_cuts, splice};

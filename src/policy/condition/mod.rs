@@ -12,7 +12,7 @@ mod operator;
 mod tests;
 mod value;
 
-pub(super) use operator::{Comparison, Networks, Operator};
+pub(super) use operator::{Comparison, Networks, Operator, glob};
 pub(super) use value::Value;
 
 use self::operator::Judged;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use globset::GlobMatcher;
+use globset::{GlobBuilder, GlobMatcher};
 use ipnet::IpNet;
 use regex::Regex;
 
@@ -29,6 +29,15 @@ pub(in crate::policy) enum Operator {
     Glob(Vec<GlobMatcher>),
     /// An address or network, wholly within one of these.
     Cidr(Networks),
+}
+
+/// Reads a glob, whose `*` matches anything, `/` included.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(in crate::policy) fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
 }
 
 /// How numbers are compared.

@@ -11,7 +11,7 @@ use crate::policy::source::{At, Fields, Reader};
 
 use super::entry::RISKS;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "timeout",
     "on_timeout",
     "escalate_to",
@@ -27,6 +27,7 @@ const KEYS: [&str; 15] = [
     "input_after_approval",
     "when",
     "ask_reason",
+    "standing",
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub(super) fn approval(reader: &mut Reader<'_>, at: &At<'_, '_>) -> (Approval, O
         message: fields.get("message").and_then(|at| reader.text(&at)),
         context: context(reader, &fields),
         ask_reason: fields.get("ask_reason").and_then(|at| ask_reason(reader, &at)),
+        standing: fields.get("standing").and_then(|at| super::standing::standing(reader, &at)),
     };
     (approval, fields.get("risk").and_then(|at| reader.choice(&at, &RISKS)))
 }
@@ -85,6 +87,7 @@ pub(super) fn contradictions(reader: &mut Reader<'_>, block: &At<'_, '_>, action
         }
         return;
     }
+    super::standing::contradictions(reader, block, risk);
     if let Some(at) = block.get("on_timeout")
         && at.node.as_str() == Some("approve")
         && !is_mild(risk)

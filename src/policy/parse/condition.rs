@@ -1,9 +1,7 @@
 //! Conditions: `require` and `deny_if` of an entry, `when` of an approval.
 
-use globset::GlobBuilder;
-
 use crate::policy::circumstances::{self, Fact};
-use crate::policy::condition::{Comparison, Condition, Networks, Operator, Value};
+use crate::policy::condition::{Comparison, Condition, Networks, Operator, Value, glob};
 use crate::policy::decimal::Decimal;
 use crate::policy::model::Clause;
 use crate::policy::path::Path;
@@ -278,9 +276,4 @@ fn regex(text: &str) -> Result<regex::Regex, String> {
             format!("{text:?} is not a regular expression: {why}")
         }
     })
-}
-
-fn glob(text: &str) -> Result<globset::GlobMatcher, String> {
-    let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
-    glob.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
 }

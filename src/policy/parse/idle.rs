@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::policy::circumstances::changes_access;
 use crate::policy::condition::{Comparison, Condition, Operator, Value};
 use crate::policy::decimal::Decimal;
 use crate::policy::model::{Action, Clause, Entry, Policy};
@@ -24,6 +25,14 @@ pub(super) fn entries(reader: &mut Reader<'_>, policy: &Policy) {
         if let Some((one, other)) = contradiction(&entry.clauses.require) {
             let words = format!("no call can meet both {one} and {other}, so every call is denied");
             reader.warn(entry.offset, &entry.pointer, words, "change one of them, or write \"action\": \"deny\"");
+        }
+        if entry.approval.standing.as_ref().is_some_and(|standing| !standing.access)
+            && entry.pattern.is_exact()
+            && changes_access(entry.pattern.text())
+        {
+            let words = "by its name this tool changes who may do what, so no standing approval is offered";
+            let hint = "leave \"standing\" out; or, if you mean it, add \"access\": true to it";
+            reader.warn(entry.offset, &format!("{}/approval/standing", entry.pointer), words, hint);
         }
         covered(reader, policy, entry);
     }

@@ -7,6 +7,7 @@ mod idle;
 mod limit;
 mod review;
 mod rules;
+mod standing;
 mod state;
 
 pub(super) use limit::WINDOWS;

@@ -129,3 +129,49 @@ fn a_reader_of_one_upstream_is_none_of_another() {
     let refused = "could not read: the policy names no reader get_x for this upstream".to_owned();
     assert_eq!(read("iam"), Err(refused));
 }
+
+fn offered(tools: &str, tool: &str) -> Option<(u32, u64, Vec<(String, String)>)> {
+    let offer = requirement(tools, tool).standing?;
+    Some((offer.uses, offer.lasts.as_secs(), offer.open.into_iter().collect()))
+}
+
+fn pairs(open: &[(&str, &str)]) -> Vec<(String, String)> {
+    open.iter().map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned())).collect()
+}
+
+#[test]
+fn a_standing_approval_is_offered_as_far_as_every_entry_does() {
+    let entry = |more: &str| format!(r#"{{"action": "require_approval", "approval": {{{more}}}}}"#);
+    let wide = entry(
+        r#""standing": {"uses": 10, "for": "1h", "arguments": {"a": "*", "b": "x*", "c": "y*", "d": "*", "e": "*"}}"#,
+    );
+    let narrow = entry(
+        r#""standing": {"uses": 20, "for": "5m", "arguments": {"a": "z*", "b": "*", "c": "w*", "d": "*", "f": "*"}}"#,
+    );
+    let all = pairs(&[("a", "*"), ("b", "x*"), ("c", "y*"), ("d", "*"), ("e", "*")]);
+    assert_eq!(offered(&format!(r#""x": {wide}"#), "x"), Some((10, 3600, all)));
+    let both = pairs(&[("a", "z*"), ("b", "x*"), ("d", "*")]);
+    assert_eq!(offered(&format!(r#""x": {wide}, "*": {narrow}"#), "x"), Some((10, 300, both.clone())));
+    assert_eq!(offered(&format!(r#""x": {narrow}, "*": {wide}"#), "x"), Some((10, 300, both)));
+    for other in [entry(""), entry(r#""approvals": 2"#)] {
+        assert_eq!(offered(&format!(r#""x": {wide}, "*": {other}"#), "x"), None, "{other}");
+    }
+}
+
+#[test]
+fn none_is_offered_where_calls_change_who_may_do_what_unless_every_entry_says_so() {
+    let entry = |more: &str| {
+        format!(r#"{{"action": "require_approval", "approval": {{"standing": {{"uses": 1, "for": "5m"{more}}}}}}}"#)
+    };
+    let (plain, access) = (entry(""), entry(r#", "access": true"#));
+    for (tools, tool, expected) in [
+        (format!(r#""*": {plain}"#), "send_report", true),
+        (format!(r#""*": {plain}"#), "put_user_policy", false),
+        (format!(r#""*": {access}"#), "put_user_policy", true),
+        (format!(r#""*": {access}, "put_*": {plain}"#), "put_user_policy", false),
+        (format!(r#""*": {plain}, "send_report": {{"risk": "access"}}"#), "send_report", false),
+        (format!(r#""*": {access}, "send_report": {{"risk": "access"}}"#), "send_report", true),
+    ] {
+        assert_eq!(offered(&tools, tool).is_some(), expected, "{tools} {tool}");
+    }
+}

@@ -19,6 +19,7 @@ pub(in crate::store) enum Kind {
     Token,
     Link,
     Tool,
+    Standing,
 }
 
 /// What became of it.
@@ -65,7 +66,7 @@ pub(super) struct Place {
     pub of: usize,
 }
 
-const KINDS: [(Kind, &str); 7] = [
+const KINDS: [(Kind, &str); 8] = [
     (Kind::Call, "call"),
     (Kind::Agent, "agent"),
     (Kind::Reviewer, "reviewer"),
@@ -73,6 +74,7 @@ const KINDS: [(Kind, &str); 7] = [
     (Kind::Token, "token"),
     (Kind::Link, "link"),
     (Kind::Tool, "tool"),
+    (Kind::Standing, "standing"),
 ];
 
 const HOWS: [(How, &str); 9] = [

@@ -45,7 +45,7 @@ async fn it_accepts_what_placet_accepts() {
         include_str!("../../../src/init/policy.json").to_owned(),
         r#"{"version": "1", "tools": {"x": {"rules": [{"conditions": [{"path": "args.a", "op": "exists"}], "rate_limit": "5/hour"}, {"action": "deny"}]}}}"#.to_owned(),
         r#"{"version": "1"}"#.to_owned(),
-        r#"{"version": "1", "tool_changes": "hold", "tools": {"x": {"action": "require_approval", "tool_changes": "allow", "approval": {"ask_reason": false}}}}"#
+        r#"{"version": "1", "tool_changes": "hold", "tools": {"x": {"action": "require_approval", "tool_changes": "allow", "approval": {"ask_reason": false, "standing": {"uses": 5, "for": "1h", "arguments": {"a": "*"}}}}}}"#
             .to_owned(),
         r#"{"version": "1", "tools": {"x": {"limits": [
             {"counter": "a", "of": "_global", "window": "day", "sliding": true, "add": "args.n", "max": 9.5, "on_deny": "no"},
@@ -99,6 +99,9 @@ async fn it_refuses_what_is_wrong_in_shape() {
         approval(r#"{"reviewers": []}"#),
         approval(r#"{"when": []}"#),
         approval(r#"{"ask_reason": "yes"}"#),
+        approval(r#"{"standing": {"uses": 0, "for": "5m"}}"#),
+        approval(r#"{"standing": {"uses": 1}}"#),
+        approval(r#"{"standing": {"uses": 1, "for": "5m", "arguments": {"a": 1}}}"#),
         condition(r#"{"path": "args.a"}"#),
         condition(r#"{"path": "args.a", "op": "eq"}"#),
         condition(r#"{"path": "a", "op": "eq", "value": 1}"#),

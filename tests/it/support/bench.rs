@@ -9,7 +9,7 @@ use placet::approvals::{
 };
 use placet::call::{
     AgentId, AgentName, Answer, CallState, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement,
-    ReviewerId, Submission, ToolName, UpstreamName, Verdict,
+    ReviewerId, StandingOffer, Submission, ToolName, UpstreamName, Verdict,
 };
 use placet::clock::{Clock, Entropy};
 use placet::lifecycle::Tasks;
@@ -38,6 +38,10 @@ pub(crate) struct Today(pub(crate) Mutex<Option<String>>);
 impl Rules for Today {
     fn still_allow(&self, _: &Submission, _: Millis) -> Result<(), String> {
         self.0.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn standing(&self, call: &Submission, _: Millis) -> Option<StandingOffer> {
+        call.requirement.standing.clone()
     }
 }
 

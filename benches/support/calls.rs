@@ -8,8 +8,8 @@ use placet::approvals::{
     Approvals, BoxFuture, Channel, Decision, Forward, ForwardError, NewCall, Rules, Seal, Settings,
 };
 use placet::call::{
-    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, StandingOffer, Submission,
-    ToolName, UpstreamName, Verdict,
+    AgentName, Answer, Caller, Digest, Email, Era, GroupName, HeldCall, Millis, Requirement, ReviewerId, StandingOffer,
+    Submission, ToolName, UpstreamName, Verdict,
 };
 use placet::clock::Entropy;
 use placet::identity::{AddReviewer, Identity, Roles};

@@ -22,7 +22,7 @@ pub use ids::{
     AgentId, AgentName, BadName, CallId, ClaimId, Email, GroupName, ReviewerId, StandingId, ToolName, UpstreamName,
 };
 pub use requirement::{ContextRead, InputAfterApproval, OnTimeout, ReleaseWhen, Requirement, Risk, ToolChanged};
-pub use standing::{Open, StandingApproval, StandingEnd, StandingOffer};
+pub use standing::{ANY, Open, StandingApproval, StandingEnd, StandingOffer};
 pub use state::{Approver, CallState, Event, InvalidTransition, Outcome};
 pub use time::{BadMoment, Millis};
 pub use verdict::{Quorum, Verdict, Vote};

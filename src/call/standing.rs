@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentId, AgentName, CallId, Digest, Millis, ReviewerId, StandingId, ToolName, UpstreamName};
 
-/// Names of arguments that may differ from call to call, each with the glob that its value must match; `*` is any value
-/// of any type.
+/// The glob that any value of any type matches.
+pub const ANY: &str = "*";
+
+/// Names of arguments that may differ from call to call, each with the glob that its value must match, or [`ANY`].
 pub type Open = BTreeMap<String, String>;
 
 /// How far a reviewer may go, as the policy says.

@@ -8,12 +8,13 @@
 //!   longer patterns before shorter. Two lists of groups cannot be met in one list otherwise.
 //! - Escalation is taken where some entry says it and none says `reject`. The reads for reviewers are those of all.
 
-use crate::call::{ContextRead, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen, Requirement, Risk, StandingOffer};
+use crate::call::{
+    ANY, ContextRead, InputAfterApproval, OnTimeout, Quorum, ReleaseWhen, Requirement, Risk, StandingOffer,
+};
 
 use super::circumstances::is_access;
 use super::model::{Approval, Entry, Policy};
 use super::ruling::Call;
-use super::standing::ANY;
 
 /// One requirement for all these entries, of which the most specific is the first.
 pub(super) fn combine(policy: &Policy, entries: &[&Entry], risk: Option<Risk>, call: &Call<'_>) -> Requirement {

@@ -2,11 +2,8 @@
 //! and each open one matches its glob.
 
 use super::condition::glob;
-use crate::call::Open;
 use crate::call::json::{Kind, Limits, Member, Node, canonical_members, read_strict};
-
-/// The glob that any value of any type matches.
-pub const ANY: &str = "*";
+use crate::call::{ANY, Open};
 
 /// The arguments that are not open, in the form in which what says the same is the same text; `None` where an open one
 /// does not match, or the arguments are none. `{}` stands for arguments that were left out.

@@ -12,6 +12,7 @@ use super::queue::approvals;
 use super::reveal::Secrets;
 use super::rights::{decides, lacks_reviewers, may_see};
 use super::session::Visitor;
+use super::standing::Tried;
 use super::timeline::names;
 use super::view::call::{Barred, Call, CallPage, Claim, Decision, Erased, Exact, Masked, OnTimeout, Standing, Trick};
 use super::view::error::Problem;
@@ -44,11 +45,14 @@ pub struct Shown {
     pub reason: String,
     /// What was read about a call of unknown outcome just now.
     pub now: Vec<ContextResult>,
+    /// What was wrong with the last try to let further calls pass.
+    pub grant: Option<Tried>,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { prepared: None, reveal: Reveal::Masked, error: None, reason: String::new(), now: Vec::new() }
+        let (reveal, reason) = (Reveal::Masked, String::new());
+        Self { prepared: None, reveal, error: None, reason, now: Vec::new(), grant: None }
     }
 }
 
@@ -123,6 +127,7 @@ impl Review {
         let revealed = shown.reveal == Reveal::Revealed;
         let hidden = if revealed { 0 } else { Secrets::of(held, kept).all() };
         let unknown = |why: &str| self.unknown(session, held, why, &entries, &name, &shown);
+        let granted = entries.iter().any(|entry| entry.kind == "standing.granted");
         let lacking = lacks_reviewers(held, &everybody, self.solo());
         let standing = self.standing(held, &name, lacking, &unknown);
         Ok(Call {
@@ -153,6 +158,7 @@ impl Review {
             receipted: self.0.store.is_signed(submission.id).await?,
             timeline: self.timeline(&entries, &names(&everybody)),
             outcome: self.outcome(held, kept, shown.reveal),
+            grant: if granted { None } else { self.grant_form(session, held, shown.grant.clone()) },
             decision: held.state.is_pending().then(|| self.decision(session, held, read.blocked, shown)),
             changed: !held.genuine,
         })

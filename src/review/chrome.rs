@@ -60,6 +60,7 @@ impl Review {
             let rows = alarms.of_log < alarms.count;
             banners.insert(0, Banner::Alarms { count: alarms.count, latest: self.time(alarms.latest), rows });
         }
+        banners.extend(self.standing_banner().await?);
         let ahead = self.0.store.clock_ahead();
         if ahead > ASKEW {
             banners.push(Banner::ClockSetBack { ahead: span(ahead) });

@@ -32,6 +32,7 @@ mod reveal;
 mod rights;
 mod session;
 mod site;
+mod standing;
 mod timeline;
 mod tool;
 mod unknown;
@@ -111,6 +112,9 @@ pub fn router(review: Review) -> Router {
         .route("/calls/{id}/receipt", get(receipt::download))
         .route("/calls/{id}/finding", get(call::back).post(unknown::finding))
         .route("/calls/{id}/read-back", get(call::back).post(unknown::read_back))
+        .route("/calls/{id}/standing", get(call::back).post(standing::grant))
+        .route("/standing", get(standing::page))
+        .route("/standing/{id}/end", get(standing::back).post(standing::end))
         .route("/history", get(history::page))
         .route("/audit", get(audit::page))
         .route("/audit/checkpoint", get(log::checkpoint))

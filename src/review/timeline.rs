@@ -59,6 +59,26 @@ pub fn tell(entry: &StoredEntry, names: &Names) -> Told {
         "call.approved" if person.is_none() => {
             told(EventKind::Approve, Some("The policy".into()), "approved, as nobody answered in time", None)
         }
+        "call.approved" if body["detail"]["channel"] == "standing" => {
+            told(EventKind::Approve, person, "let it pass, by a standing approval", detail("reason"))
+        }
+        "standing.used" => {
+            let (used, of) = (&body["detail"]["use"], &body["detail"]["of"]);
+            told(EventKind::Plain, None, &format!("A standing approval let it pass: use {used} of {of}"), None)
+        }
+        "standing.granted" => {
+            let (uses, until) = (&body["detail"]["uses"], detail("until").map(|at| moment(&at)).unwrap_or_default());
+            let what =
+                format!("let further calls of {tool} by {} pass: {uses} at most, until {until}", name(&entry.agent));
+            told(EventKind::Approve, person, &what, detail("reason"))
+        }
+        "standing.ended" => {
+            let what = format!("ended a standing approval for {tool} by {}", name(&entry.agent));
+            match person {
+                Some(person) => told(EventKind::Stopped, Some(person), &what, None),
+                None => told(EventKind::Stopped, Some("Placet".into()), &what, why),
+            }
+        }
         "call.approved" => told(EventKind::Approve, person, "approved this call", detail("reason")),
         "call.rejected" => told(EventKind::Reject, person, "rejected this call", detail("reason")),
         "call.escalated" => told(EventKind::Plain, None, "Nobody answered in time; further reviewers are asked", None),

@@ -31,6 +31,7 @@ mod review_live;
 mod review_sign_in;
 mod review_surface;
 mod secrets;
+mod standing;
 mod stop;
 mod store;
 mod store_batch;

@@ -4,6 +4,7 @@ use askama::Template;
 
 pub use super::contents::{Erased, Exact, Masked, Outcome, OutcomeBody, Read, ReadAnswer};
 use super::queue::Queue;
+use super::standing::GrantForm;
 use super::tree::{Row, Tree};
 use super::unknown::Unknown;
 use super::{Chrome, Severity, State, Text, Time, Verdict};
@@ -86,6 +87,8 @@ pub struct Call {
     /// The form; `Some` exactly while the call is pending. It posts to `/calls/{id}/decision` with
     /// `csrf`, `digest`, `reason`, `verdict` and, where asked for, `confirm_critical=yes`.
     pub decision: Option<Decision>,
+    /// For who has just approved it: that the next ones like it may pass.
+    pub grant: Option<GrantForm>,
 }
 
 impl Call {

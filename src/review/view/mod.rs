@@ -13,6 +13,7 @@ pub mod history;
 pub mod login;
 pub mod policy;
 pub mod queue;
+pub mod standing;
 pub mod text;
 pub mod time;
 pub mod tool;
@@ -127,6 +128,21 @@ pub enum Banner {
         further: usize,
         /// Their calls are refused meanwhile, not held.
         refused: bool,
+    },
+    /// Calls pass without anybody's looking at them: the standing approval that ends first.
+    Standing {
+        /// Whose calls.
+        agent: Text,
+        /// Where they go.
+        upstream: Text,
+        /// The tool.
+        tool: Text,
+        /// How many more pass.
+        left: u32,
+        /// Until when at most.
+        until: Time,
+        /// How many more standing approvals are in force.
+        further: usize,
     },
     /// Plain http on loopback: allowed for trying out.
     PlainHttp,

@@ -4,7 +4,7 @@ mod agent;
 mod database;
 mod disk;
 mod list;
-mod people;
+pub(crate) mod people;
 mod planted;
 mod rows;
 mod spent;

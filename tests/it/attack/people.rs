@@ -13,7 +13,7 @@ use crate::support::pages::{Browser, PASSWORD, Pages};
 use crate::support::triggers;
 
 /// Runs what the attacker has thought out.
-pub(super) async fn forge(bench: &Bench, sql: &str) {
+pub(crate) async fn forge(bench: &Bench, sql: &str) {
     let url = format!("sqlite://{}", bench.folder.path().join("placet.db").display());
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
     let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
@@ -21,7 +21,7 @@ pub(super) async fn forge(bench: &Bench, sql: &str) {
 }
 
 /// The columns of a table that can be written, as a list.
-pub(super) async fn columns(bench: &Bench, table: &str) -> String {
+pub(crate) async fn columns(bench: &Bench, table: &str) -> String {
     let url = format!("sqlite://{}", bench.folder.path().join("placet.db").display());
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
     let names = sqlx::query_scalar("SELECT group_concat(name, ', ') FROM pragma_table_info($1)");
@@ -29,7 +29,7 @@ pub(super) async fn columns(bench: &Bench, table: &str) -> String {
 }
 
 /// Keeps a table's rows as they are.
-pub(super) async fn keep(bench: &Bench, table: &str) {
+pub(crate) async fn keep(bench: &Bench, table: &str) {
     let columns = columns(bench, table).await;
     forge(
         bench,
@@ -39,7 +39,7 @@ pub(super) async fn keep(bench: &Bench, table: &str) {
 }
 
 /// Puts the rows back that were kept.
-pub(super) async fn put_back(bench: &Bench, table: &str) {
+pub(crate) async fn put_back(bench: &Bench, table: &str) {
     let columns = columns(bench, table).await;
     let sql = format!(
         "PRAGMA foreign_keys = OFF; DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM failpoint_kept_{table};

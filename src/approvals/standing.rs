@@ -122,9 +122,7 @@ impl Approvals {
         let id = StandingId(self.0.entropy.uuid(self.0.store.now()));
         let judged = move |scene: &GrantScene<'_>| judge(scene, &grant, id, &seal, solo);
         let granted = self.0.store.grant_standing(call, by, judged).await?.ok_or(GrantError::NotFound)??;
-        let approvals = self.clone();
-        let of = granted.clone();
-        self.0.tasks.spawn("pass", async move { approvals.pass_waiting(&of).await });
+        self.pass_waiting(&granted).await;
         Ok(granted)
     }
 

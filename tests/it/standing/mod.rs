@@ -3,6 +3,7 @@
 mod attack;
 mod gate;
 mod grant;
+mod pages;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -250,6 +251,7 @@ async fn calls_that_wait_already_pass_as_far_as_the_uses_go() {
     let other = bench.submit(r#"{"to":"all@example.com","body":""}"#, offering(offer())).await.call;
     bench.approvals.grant(bench.wish(&call, &["body"])).await.unwrap();
     for call in &waiting[..3] {
+        bench.until(call, "approved").await;
         bench.approvals.returned(call.submission.id).await;
         bench.until(call, "executed").await;
     }
@@ -280,7 +282,8 @@ async fn it_survives_a_restart_and_ends_when_the_database_is_put_back() {
     let bench = Bench::new().await;
     bench.granted().await;
     assert!(bench.passes(&arguments("before")).await);
-    let copy = bench.folder.path().join("copy.db");
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("copy.db");
     bench.store.backup(&copy, "copy".into()).await.unwrap();
     let bench = bench.restart().await;
     assert!(bench.passes(&arguments("after a restart")).await);
@@ -290,7 +293,7 @@ async fn it_survives_a_restart_and_ends_when_the_database_is_put_back() {
             for side in ["placet.db-wal", "placet.db-shm"] {
                 let _ = std::fs::remove_file(folder.join(side));
             }
-            std::fs::copy(folder.join("copy.db"), folder.join("placet.db")).unwrap();
+            std::fs::copy(&copy, folder.join("placet.db")).unwrap();
         })
         .await;
     assert!(!bench.passes(&arguments("after it was put back")).await);

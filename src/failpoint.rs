@@ -80,8 +80,6 @@ mod armed {
         // Decide.
         "decide.vote",
         "decide.decided",
-        // A standing approval lets a call pass.
-        "pass.used",
         // Cancel.
         "cancel.call",
         "cancel.cancelled",

@@ -183,7 +183,6 @@ impl Approvals {
             let may = move |person: &_| may_decide(&held, person, solo).is_ok();
             let taken = self.0.store.use_standing(standing.id, submission.id, offer.clone(), may).await?;
             let Ok(used) = taken else { continue };
-            failpoint!("pass.used");
             let mut reason = format!("By standing approval, use {used} of {}", standing.uses);
             if !standing.reason.is_empty() {
                 reason.push_str(": ");

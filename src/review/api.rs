@@ -194,6 +194,9 @@ pub fn call_json(held: &HeldCall, kept: Kept, reveal: Reveal) -> Value {
         "approvable": pending && held.genuine && read.blocked.is_none(),
         "blocked_by": (!held.genuine).then(|| CHANGED.to_owned()).or(read.blocked).filter(|_| pending),
         "restored_as_of": held.as_of.map(iso),
+        "standing": submission.requirement.standing.as_ref().map(|offer| {
+            json!({ "uses": offer.uses, "seconds": offer.lasts.as_secs(), "arguments": offer.open })
+        }),
         "tool_changed": submission.requirement.tool_changed.is_some(),
         "outcome": outcome(held, kept, reveal),
     });

@@ -33,6 +33,7 @@ mod rights;
 mod session;
 mod site;
 mod standing;
+mod standing_api;
 mod timeline;
 mod tool;
 mod unknown;
@@ -143,7 +144,10 @@ pub fn router(review: Review) -> Router {
         .route("/api/v1/calls/{id}", get(api::show))
         .route("/api/v1/calls/{id}/finding", post(unknown::api))
         .route("/api/v1/calls/{id}/reveal", post(reveal::api))
-        .route("/api/v1/calls/{id}/decision", post(api::decision));
+        .route("/api/v1/calls/{id}/decision", post(api::decision))
+        .route("/api/v1/calls/{id}/standing", post(standing_api::grant))
+        .route("/api/v1/standing", get(standing_api::list))
+        .route("/api/v1/standing/{id}/end", post(standing_api::end));
     pages
         .merge(api)
         .fallback(finish::not_found)

@@ -20,7 +20,7 @@ use crate::call::{ANY, CallId, HeldCall, Millis, ReviewerId, StandingApproval, S
 use crate::identity::Session;
 
 /// Most that the page shows.
-const MOST: u32 = 50;
+pub(super) const MOST: u32 = 50;
 /// Calls that are shown of each.
 const CALLS: u32 = 10;
 /// What a form proposes, where the policy offers as much.
@@ -62,12 +62,18 @@ pub async fn back() -> Redirect {
 /// `POST /standing/{id}/end`
 pub async fn end(State(review): State<Review>, Path(id): Path<String>, form: SignedForm) -> Answer {
     let id: StandingId = id.parse().map_err(|_| Problem::NotFound)?;
-    match review.0.approvals.end_standing(id, form.session.reviewer.id).await {
-        // That it is over is what was wanted.
-        Ok(_) | Err(EndError::Over) => Ok(Redirect::to("/standing").into_response()),
-        Err(EndError::NotFound) => Err(Problem::NotFound.into()),
-        Err(error @ EndError::Forbidden(_)) => Err(Failure::forbidden(&sentence(&error.to_string()))),
-        Err(EndError::Store(error)) => Err(error.into()),
+    // That it is over is what was wanted.
+    review.0.approvals.end_standing(id, form.session.reviewer.id).await.map(drop).or_else(ended)?;
+    Ok(Redirect::to("/standing").into_response())
+}
+
+/// That it is over already, or why it was not ended.
+pub(super) fn ended(error: EndError) -> Result<(), Failure> {
+    match error {
+        EndError::Over => Ok(()),
+        EndError::NotFound => Err(Problem::NotFound.into()),
+        error @ EndError::Forbidden(_) => Err(Failure::forbidden(&sentence(&error.to_string()))),
+        EndError::Store(error) => Err(error.into()),
     }
 }
 
@@ -94,7 +100,7 @@ pub async fn grant(State(review): State<Review>, Path(id): Path<String>, form: S
 }
 
 /// What can be said right in the form, or that it is final.
-fn refused(error: GrantError) -> Result<String, Failure> {
+pub(super) fn refused(error: GrantError) -> Result<String, Failure> {
     let words = sentence(&error.to_string());
     match error {
         GrantError::NotFound => Err(Problem::NotFound.into()),

@@ -159,3 +159,45 @@ async fn a_token_sees_what_its_person_sees_page_by_page() {
     let expected: Vec<_> = (0..5).rev().map(|n| format!(r#"{{"n":{n}}}"#)).collect();
     assert_eq!(seen, expected, "newest first, nothing twice, nothing of others");
 }
+
+#[tokio::test]
+async fn a_script_lets_calls_pass_and_ends_that() {
+    let (pages, reads, decides) = world().await;
+    let offer = placet::call::StandingOffer {
+        uses: 3,
+        lasts: Duration::from_secs(600),
+        open: [("body".to_owned(), "*".to_owned())].into(),
+    };
+    let offering = || Requirement { standing: Some(offer.clone()), ..Requirement::plain(Duration::from_secs(900)) };
+    let call = pages.bench.submit(r#"{"body":"one"}"#, offering()).await.call;
+    let path = format!("/api/v1/calls/{}/standing", call.submission.id);
+    let body = r#"{"uses":2,"minutes":5,"open":["body"],"reason":"the report"}"#;
+    let (_, shown) = reads.get(&format!("/api/v1/calls/{}", call.submission.id)).await;
+    assert_eq!(shown["standing"], json!({ "uses": 3, "seconds": 600, "arguments": { "body": "*" } }));
+    assert_eq!(decides.post(&path, body).await.0, StatusCode::CONFLICT, "it is not approved yet");
+    assert_eq!(decides.decide(&call, &verdict(&call, "approve")).await.0, StatusCode::OK);
+    for (script, body, status) in [
+        (&reads, body, StatusCode::FORBIDDEN),
+        (&decides, r#"{"uses":4,"minutes":5}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (&decides, r#"{"uses":1,"minutes":11}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (&decides, r#"{"uses":1,"minutes":5,"open":["to"]}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (&decides, r#"{"uses":1,"minutes":5,"opne":[]}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (&decides, r#"{"uses":-1,"minutes":5}"#, StatusCode::UNPROCESSABLE_ENTITY),
+        (&decides, "nothing", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(script.post(&path, body).await.0, status, "{body}");
+    }
+    let (status, granted) = decides.post(&path, body).await;
+    assert_eq!((status, &granted["uses"], &granted["in_force"]), (StatusCode::OK, &json!(2), &json!(true)));
+    let passed = pages.bench.submit(r#"{"body":"two"}"#, offering()).await.call;
+    assert_eq!(passed.state.name(), "approved");
+    let (_, list) = reads.get("/api/v1/standing").await;
+    assert_eq!((&list["standing"][0]["used"], &list["standing"][0]["id"]), (&json!(1), &granted["id"]));
+    let end = format!("/api/v1/standing/{}/end", granted["id"].as_str().unwrap());
+    assert_eq!(reads.post(&end, "{}").await.0, StatusCode::FORBIDDEN);
+    let request = decides.browser.request(Method::POST, &end).bearer_auth(&decides.token);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(decides.post(&end, "{}").await.0, StatusCode::CONFLICT);
+    let waits = pages.bench.submit(r#"{"body":"three"}"#, offering()).await.call;
+    assert_eq!(waits.state.name(), "pending");
+}

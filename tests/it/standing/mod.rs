@@ -309,3 +309,24 @@ async fn the_same_call_again_gets_the_result_that_it_had_and_uses_nothing() {
     assert!(matches!(again.call.state, CallState::Executed { .. }));
     assert_eq!((bench.the_standing().await.used, bench.sent()), (1, 2));
 }
+
+/// Whatever happens between the use and the vote: the use is lost, nothing runs twice, and people decide.
+#[tokio::test]
+async fn a_use_that_was_torn_from_its_call_is_lost_and_the_call_waits() {
+    let bench = Bench::new().await;
+    // Held before anything was granted, so that it waits; then only the use is taken.
+    let waits = bench.submit(r#"{"to":"all@example.com","body":"x"}"#, offering(offer())).await.call;
+    let granted = bench.granted().await;
+    let used = bench.store.use_standing(granted.id, waits.submission.id, offer(), |_| true).await.unwrap();
+    assert_eq!(used, Ok(1));
+    let bench = bench.restart().await;
+    let again = bench.submit(r#"{"to":"all@example.com","body":"x"}"#, offering(offer())).await.call;
+    assert!(again.submission.id == waits.submission.id && Bench::pending(&again));
+    let twice = bench.store.use_standing(granted.id, waits.submission.id, offer(), |_| true).await.unwrap();
+    assert_eq!(twice, Err(placet::store::NotUsed::Again));
+    assert_eq!((bench.the_standing().await.used, bench.sent()), (1, 1));
+    for n in 2..=3 {
+        assert!(bench.passes(&arguments(&format!("{n}"))).await);
+    }
+    assert!(!bench.passes(&arguments("more")).await);
+}

@@ -5,7 +5,6 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
-mod account_rows;
 mod alarm;
 mod anchors;
 mod backup;
@@ -31,6 +30,7 @@ mod receipt;
 mod recorded;
 mod restored;
 mod retention;
+mod right_rows;
 mod row;
 mod schema;
 mod sealed;

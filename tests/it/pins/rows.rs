@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use placet::call::tool::{Said, row_id};
 use serde_json::json;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -11,6 +12,7 @@ use super::{Stage, echo, saying};
 use crate::support::app::TestApp;
 use crate::support::pages::Browser;
 use crate::support::triggers;
+use crate::support::upstream::tools;
 
 impl Stage {
     fn database(&self) -> PathBuf {
@@ -121,6 +123,24 @@ async fn a_pin_that_is_deleted_makes_no_new_tool_of_a_known_one() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_put_in_for_a_tool_that_nobody_has_seen_pins_nothing() {
+    let stage = Stage::new().await;
+    let mut more = tools();
+    more.as_array_mut().unwrap().push(json!({"name": "echo_all", "description": "echoes everything"}));
+    let (id, words) = (row_id("iam", "echo_all"), more.as_array().unwrap().last().unwrap().to_string());
+    let digest = Said::parse(&words).unwrap().digest;
+    let plant = format!(
+        "INSERT INTO tool_pins SELECT '{id}', upstream, 'echo_all', seen_at, '{digest}', '{words}', accepted_at, NULL, NULL,
+             NULL, NULL, NULL, entry, seal FROM tool_pins WHERE tool = 'echo'"
+    );
+    stage.upstream.lists(more.to_string());
+    let stage = stage.meanwhile(&[&plant]).await;
+    stage.until_logged("alarm.row_changed", 1).await;
+    assert_eq!(stage.until_logged("tool.changed", 1).await[0]["tool"], "echo_all");
+    assert_eq!(stage.pending("echo_all").await, digest, "it waits for somebody");
+}
+
+#[tokio::test]
 async fn an_older_row_that_is_put_back_with_its_seal_counts_for_nothing() {
     let stage = Stage::new().await;
     let mut database =
@@ -141,7 +161,7 @@ async fn an_older_row_that_is_put_back_with_its_seal_counts_for_nothing() {
              accepted_at = seen_at, digest = '{}' WHERE tool = 'echo'",
         kept.1,
         kept.2,
-        placet::call::tool::Said::parse(&old).unwrap().digest
+        Said::parse(&old).unwrap().digest
     );
     let forget = "UPDATE entries SET kind = 'call.denied' WHERE kind IN ('tool.changed', 'tool.accepted')";
     let stage = stage.meanwhile(&[&put_back, forget]).await;

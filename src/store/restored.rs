@@ -63,6 +63,9 @@ pub struct Aftermath {
     /// Accounts that are known to have been disabled since, and are again.
     #[serde(default)]
     pub reviewers: u64,
+    /// Tools that are known to have changed, or to have been accepted anew, since: they wait for a reviewer.
+    #[serde(default)]
+    pub tools: u64,
 }
 
 /// That this database was put back: how that is known, when it was found, what was done.
@@ -102,8 +105,8 @@ impl Store {
                 let Ended { sessions, links, tokens } = end_everything(tx).await?;
                 let agents = revoke_again(tx).await?;
                 let reviewers = disable_again(tx).await?;
-                unpin_older(tx).await?;
-                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, ..calls };
+                let tools = unpin_older(tx).await?;
+                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, tools, ..calls };
                 consume_mark(tx.connection()).await?;
                 let restoration = Restoration { found, at: tx.now(), done };
                 let sql = "INSERT INTO meta (key, value) VALUES ($1, $2)
@@ -224,6 +227,7 @@ fn entry(restoration: &Restoration) -> Entry {
         .with("ended", done.ended)
         .with("agents", done.agents)
         .with("reviewers", done.reviewers)
+        .with("tools", done.tools)
         .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords", "limits"])
 }
 
@@ -264,6 +268,15 @@ impl std::fmt::Display for Restoration {
                 done.ended,
                 done.agents,
                 done.reviewers
+            )?;
+        }
+        if done.tools > 0 {
+            write!(
+                f,
+                ". Tools that are known from {} to have changed, or to have been accepted anew, since, and that a reviewer \
+                 must accept again: {}",
+                spent::FILE,
+                done.tools
             )?;
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! The pins outlive the process, and whoever writes rows by hand accepts nothing.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use placet::call::tool::{Said, row_id};
 use serde_json::json;
@@ -9,7 +8,6 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::{Stage, echo, saying};
-use crate::support::app::TestApp;
 use crate::support::pages::Browser;
 use crate::support::triggers;
 use crate::support::upstream::tools;
@@ -21,23 +19,19 @@ impl Stage {
 
     /// Stops, has this done to the database, and starts again.
     async fn meanwhile(self, statements: &[&str]) -> Self {
-        let Self { upstream, app, agent } = self;
-        let TestApp { mut setup, folder, app, .. } = app;
-        setup.clock = setup.clock.restarted();
-        assert!(app.stop(Duration::from_secs(20)).await);
-        let file = folder.path().join("data/placet.db");
-        let mut database = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap();
-        let run = |sql: &str| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-        run(triggers::AWAY).execute(&mut database).await.unwrap();
-        for statement in statements {
-            let done = run(statement).execute(&mut database).await.unwrap();
-            assert!(done.rows_affected() > 0, "{statement}");
-        }
-        run(triggers::back()).execute(&mut database).await.unwrap();
-        database.close().await.unwrap();
-        let app = setup.start_in(folder).await;
-        let agent = crate::support::agent::Agent::new(app.mcp(), &agent.token);
-        Self { upstream, app, agent }.session().await
+        let edit = async |data: &Path| {
+            let file = SqliteConnectOptions::new().filename(data.join("placet.db"));
+            let mut database = SqliteConnection::connect_with(&file).await.unwrap();
+            let run = |sql: &str| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+            run(triggers::AWAY).execute(&mut database).await.unwrap();
+            for statement in statements {
+                let done = run(statement).execute(&mut database).await.unwrap();
+                assert!(done.rows_affected() > 0, "{statement}");
+            }
+            run(triggers::back()).execute(&mut database).await.unwrap();
+            database.close().await.unwrap();
+        };
+        self.restart_over(edit).await
     }
 
     /// A call of `echo` is held because the tool counts as changed.
@@ -120,6 +114,16 @@ async fn a_pin_that_is_deleted_makes_no_new_tool_of_a_known_one() {
     drop(stage.agent.call("echo", json!({"text": "deleted again"})).await);
     stage.app.pending().await;
     assert!(stage.upstream.calls("echo").is_empty());
+}
+
+#[tokio::test]
+async fn a_pin_that_is_deleted_lets_no_call_run_before_the_tools_are_listed_again() {
+    let stage = Stage::new().await;
+    stage.says("echo", "version 2").await;
+    stage.pending("echo").await;
+    stage.upstream.on_result("tools/list", "null");
+    let stage = stage.meanwhile(&["DELETE FROM tool_pins WHERE tool = 'echo'"]).await;
+    stage.is_held("deleted, and not listed").await;
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ mod snapshot;
 mod spent;
 mod tally;
 mod time;
+mod tool_letters;
 mod tree;
 mod tx;
 mod visible;
@@ -75,6 +76,7 @@ pub use restored::{Aftermath, PutBack, Restoration, Witness};
 pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};
 pub use tally::ToolCalls;
+pub use tool_letters::ToolsTold;
 pub use tx::Tx;
 pub use visible::{Sight, Waiting};
 

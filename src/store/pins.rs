@@ -50,7 +50,8 @@ fn bad(row: &SqliteRow, column: &'static str, problem: &dyn ToString) -> StoreEr
     StoreError::BadRow { table: "tool_pins", row, column, problem: problem.to_string() }
 }
 
-fn pin(row: &SqliteRow, trust: &Trust) -> Result<Pin, StoreError> {
+/// Reads a row of `PINS.select`.
+pub(super) fn pin(row: &SqliteRow, trust: &Trust) -> Result<Pin, StoreError> {
     let name = |column: &'static str| move |error: BadName| bad(row, column, &error);
     let said = |column: &'static str| {
         let text: Option<String> = row.try_get(column)?;

@@ -3,6 +3,7 @@
 
 mod accept;
 mod calls;
+mod letters;
 mod restored;
 mod rows;
 

@@ -162,9 +162,7 @@ impl App {
             }
         });
         if let Some(mailer) = mailer.clone() {
-            let (policy, store, clock) = (Arc::clone(&policy), store.clone(), clock.clone());
-            let letters = tasks::PolicyLetters { policy, store, clock, mailer, public_url: config.public_url.clone() };
-            tasks.spawn("policy_letters", tasks::policy_letters(letters, tasks.clone()));
+            start_letters(&tasks, &policy, &store, &clock, mailer, config);
         }
         start_mails(&tasks, &approvals, &store, &clock, mailer, &config.public_url);
         let drained = serve(listener, router, &tasks);
@@ -276,6 +274,24 @@ pub fn mailer(config: &Config) -> Result<Option<Mailer>, BadSender> {
     let mut smtp = Smtp::new(mail.host.clone(), mail.port, security);
     smtp.credentials.clone_from(&mail.credentials);
     Mailer::new(notify::Transport::Smtp(smtp), &mail.sender()).map(Some)
+}
+
+/// What administrators are mailed about.
+fn start_letters(tasks: &Tasks, policy: &Arc<InForce>, store: &Store, clock: &Clock, mailer: Mailer, config: &Config) {
+    let (policy, store, clock, public_url) =
+        (Arc::clone(policy), store.clone(), clock.clone(), config.public_url.clone());
+    let tools = tasks::ToolLetters {
+        policy: Arc::clone(&policy),
+        upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+        store: store.clone(),
+        clock: clock.clone(),
+        mailer: mailer.clone(),
+        public_url: public_url.clone(),
+        page: review::view::tool::path,
+    };
+    tasks.spawn("tool_letters", tasks::tool_letters(tools, tasks.clone()));
+    let letters = tasks::PolicyLetters { policy, store, clock, mailer, public_url };
+    tasks.spawn("policy_letters", tasks::policy_letters(letters, tasks.clone()));
 }
 
 fn start_mails(

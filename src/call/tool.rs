@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::json::{self, Document, Node};
 use super::{Digest, Millis, ReviewerId, ToolName, UpstreamName};
 
@@ -41,6 +43,13 @@ impl Said {
 #[must_use]
 pub fn takes_reason(tool: &Node<'_>) -> bool {
     tool.get("inputSchema").and_then(|schema| schema.get("properties")?.get(REASON)).is_some()
+}
+
+/// Names a tool's row: a hash of its upstream and itself.
+#[must_use]
+pub fn row_id(upstream: &str, tool: &str) -> String {
+    let hash = Sha256::new().chain_update(b"placet/tool/v1\0").chain_update(upstream);
+    Digest(hash.chain_update([0]).chain_update(tool).finalize().into()).to_string()
 }
 
 /// One tool's pin: what counts as what it says.

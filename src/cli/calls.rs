@@ -186,6 +186,12 @@ fn show(call: &Value) {
         Some(at) => say(format!("arguments   erased at {at}, as the retention asks")),
         None => say(format!("arguments   {}", text(call, "arguments"))),
     }
+    if call["agent_reason"].is_string() {
+        say(format!("agent says  {}", text(call, "agent_reason")));
+    }
+    if call["tool_changed"] == true {
+        say("changed     its tool said something else of itself than was accepted when the call was held");
+    }
     if let Some(masked @ 1..) = call["masked"].as_u64() {
         let id = text(call, "id");
         complain(format!("{masked} masked; `placet calls show {id} --reveal` shows them, and the log says who looked"));

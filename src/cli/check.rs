@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::files::Files;
 use super::identity::perform;
 use super::{Exit, complain, say};
 use crate::call::json;
@@ -18,12 +19,8 @@ use crate::policy::{self, Asked, Defaults, Policy, Problem, Severity, Syntax};
 /// Arguments of `placet check`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file [default: placet.toml]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Policy file, in place of the one that the configuration names
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Print a JSON list
     #[arg(long)]
     json: bool,
@@ -92,11 +89,11 @@ fn line(found: &ConfigProblem) -> Line<'_> {
 
 fn check(args: &Args) -> Report {
     let mut report = Report::default();
-    let config = args.config.clone().unwrap_or_else(|| PathBuf::from("placet.toml"));
-    // A policy can be checked by itself, where no configuration lies about and none was asked for.
-    let alone = args.config.is_none() && args.policy.is_some() && !config.exists();
-    let (config, known) = if alone { (None, Some(Partial::default())) } else { report.config(&config) };
-    let path = args.policy.clone().or_else(|| known.as_ref().map(|known| known.policy.clone()));
+    let (config, known) = match args.files.config() {
+        Some(file) => report.config(&file),
+        None => (None, Some(Partial::default())),
+    };
+    let path = args.files.policy.clone().or_else(|| known.as_ref().map(|known| known.policy.clone()));
     if let Some(path) = path
         && let Some((text, policy)) = report.policy(&path, known.unwrap_or_default())
     {
@@ -233,7 +230,8 @@ mod tests {
 
     fn report(folder: &Path, policy: Option<&str>) -> (Exit, Vec<String>) {
         let policy = policy.map(|name| folder.join(name));
-        let report = check(&Args { config: Some(folder.join("placet.toml")), policy, json: false, print: false });
+        let files = Files { config: Some(folder.join("placet.toml")), policy };
+        let report = check(&Args { files, json: false, print: false });
         let prefix = format!("{}/", folder.display());
         let lines = report.problems.iter().map(|found| found.to_string().replace(&prefix, "")).collect();
         (report.exit(), lines)

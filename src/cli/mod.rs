@@ -7,6 +7,7 @@ mod backup;
 mod calls;
 mod check;
 mod demo;
+mod files;
 mod identity;
 mod init;
 mod output;

@@ -1,11 +1,11 @@
 //! `placet serve`: the gateway.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::files::ConfigFile;
 use super::{Exit, complain};
 use crate::app::{self, App, Outside};
 use crate::clock::{Clock, Entropy};
@@ -18,19 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Arguments of `placet serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file
-    #[arg(long, default_value = "placet.toml", value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 /// Runs the service until it is told to stop.
 pub fn run(args: &Args) -> Exit {
-    let config = match Config::load(&args.config) {
+    let config = match args.file.load() {
         Ok(config) => config,
-        Err(problems) => {
-            problems.iter().for_each(complain);
-            return Exit::No;
-        }
+        Err(exit) => return exit,
     };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(serve(&config)).unwrap_or_else(|error| {

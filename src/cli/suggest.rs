@@ -1,8 +1,8 @@
 //! `placet suggest`: asks an upstream for its tools and prints a policy to start from.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::files::ConfigFile;
 use super::{Exit, complain, say, visible};
 use crate::app::upstream_config;
 use crate::call::{ToolName, UpstreamName};
@@ -23,19 +23,15 @@ pub struct Args {
     /// The upstream, as placet.toml names it
     #[arg(value_name = "UPSTREAM")]
     upstream: UpstreamName,
-    /// Configuration file
-    #[arg(long, default_value = "placet.toml", value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 /// Prints the policy on stdout and what it is about on stderr.
 pub fn run(args: &Args) -> Exit {
-    let config = match Config::load(&args.config) {
+    let config = match args.file.load() {
         Ok(config) => config,
-        Err(problems) => {
-            problems.iter().for_each(complain);
-            return if args.config.exists() { Exit::No } else { Exit::Failed };
-        }
+        Err(exit) => return exit,
     };
     if !config.upstreams.iter().any(|upstream| upstream.name == args.upstream) {
         let names: Vec<_> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();

@@ -2,5 +2,6 @@
 
 pub mod difference;
 mod embedded;
+pub mod said;
 pub mod tree;
 pub mod trickery;

@@ -136,6 +136,12 @@ impl Links {
         format!("{}/calls/{id}?prepare={}", self.base, verdict.as_str())
     }
 
+    /// A page by its path.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// The host that messages are named after.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -9,6 +9,7 @@
 //! server refuses, is settled alone; while the server cannot be reached, everything waits and one mail at a time probes it.
 
 mod arguments;
+mod changed;
 mod email;
 mod facts;
 mod letter;
@@ -20,6 +21,7 @@ mod worker;
 use std::future::Future;
 use std::time::Duration;
 
+pub use changed::{ChangedTool, tools_changed};
 pub use email::{BadSender, Delivered, Mailer, MemoryMailbox, Security, Smtp, Transport};
 pub use letter::Letter;
 pub use message::{About, CallMail, Headline, Links, Message, Then, write};

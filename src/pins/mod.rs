@@ -130,10 +130,13 @@ impl Pins {
     }
 
     /// Whether the tool says something else than what was accepted. A tool that nobody has listed yet has not changed:
-    /// what the policy says of its name holds.
+    /// what the policy says of its name holds. One whose pin is gone may have.
     #[must_use]
     pub fn change(&self, upstream: &UpstreamName, tool: &ToolName) -> Option<Change> {
-        self.known(upstream, tool, |known| known.pending.map(|to| Change { to })).flatten()
+        match self.known(upstream, tool, |known| known.pending) {
+            Some(pending) => pending.map(|to| Change { to }),
+            None => self.0.store.was_pinned(upstream, tool).then_some(Change { to: None }),
+        }
     }
 
     /// Whether calls of this tool may have been held because it changed, although it counts as unchanged now.

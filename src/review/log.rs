@@ -79,6 +79,7 @@ impl Review {
                 unknown: restored.done.unknown,
                 pending: restored.done.pending,
                 ended_again: restored.done.agents + restored.done.reviewers,
+                tools: restored.done.tools,
             }),
         })
     }

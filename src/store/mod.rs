@@ -5,7 +5,6 @@
 //! pool. One function per domain operation, one transaction each: state, log entry and outbox rows together or not
 //! at all.
 
-mod account_rows;
 mod alarm;
 mod anchors;
 mod backup;
@@ -31,6 +30,7 @@ mod receipt;
 mod recorded;
 mod restored;
 mod retention;
+mod right_rows;
 mod row;
 mod schema;
 mod sealed;
@@ -39,6 +39,7 @@ mod spent;
 mod standing;
 mod tally;
 mod time;
+mod tool_letters;
 mod tree;
 mod tx;
 mod visible;
@@ -77,6 +78,7 @@ pub use schema::SchemaFound;
 pub use snapshot::{ExportFilter, Snapshot, Sort};
 pub use standing::{GrantScene, NotEnded, NotUsed};
 pub use tally::ToolCalls;
+pub use tool_letters::ToolsTold;
 pub use tx::Tx;
 pub use visible::{Sight, Waiting};
 

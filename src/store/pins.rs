@@ -1,6 +1,5 @@
 //! What each tool says of itself: the pins, as rows. Each change of one is a write with its entry, under a seal.
 
-use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -9,7 +8,7 @@ use super::sealed::{PINS, Trust};
 use super::spent::{How, Kind};
 use super::{Changed, Store, StoreError, Tx};
 use crate::audit::Entry;
-use crate::call::tool::{Accepted, Pending, Pin, Said, is_news};
+use crate::call::tool::{Accepted, Pending, Pin, Said, is_news, row_id};
 use crate::call::{BadName, Digest, Millis, ReviewerId, ToolName, UpstreamName};
 
 /// So many tools are named in one entry; a longer listing has several.
@@ -43,8 +42,7 @@ pub enum NotAccepted<R> {
 
 /// Names a tool's row, and its line in the list of what is spent.
 fn id(upstream: &UpstreamName, tool: &ToolName) -> String {
-    let hash = Sha256::new().chain_update(b"placet/tool/v1\0").chain_update(upstream.as_str());
-    Digest(hash.chain_update([0]).chain_update(tool.as_str()).finalize().into()).to_string()
+    row_id(upstream.as_str(), tool.as_str())
 }
 
 fn bad(row: &SqliteRow, column: &'static str, problem: &dyn ToString) -> StoreError {
@@ -52,7 +50,8 @@ fn bad(row: &SqliteRow, column: &'static str, problem: &dyn ToString) -> StoreEr
     StoreError::BadRow { table: "tool_pins", row, column, problem: problem.to_string() }
 }
 
-fn pin(row: &SqliteRow, trust: &Trust) -> Result<Pin, StoreError> {
+/// Reads a row of `PINS.select`.
+pub(super) fn pin(row: &SqliteRow, trust: &Trust) -> Result<Pin, StoreError> {
     let name = |column: &'static str| move |error: BadName| bad(row, column, &error);
     let said = |column: &'static str| {
         let text: Option<String> = row.try_get(column)?;
@@ -187,8 +186,9 @@ async fn note(tx: &mut Tx<'_>, upstream: &UpstreamName, said: Vec<(ToolName, Sai
     }
     for tools in first.chunks(NAMED) {
         let names: Vec<_> = tools.iter().map(|(tool, _)| tool.to_string()).collect();
+        let digests: Vec<_> = tools.iter().map(|(_, said)| said.digest.to_string()).collect();
         let entry = Entry::new("tools.pinned").upstream(upstream).with("count", names.len()).with("tools", names);
-        let entry = tx.append_numbered(entry)?;
+        let entry = tx.append_numbered(entry.with("digests", digests))?;
         for (tool, said) in tools {
             insert(tx, upstream, tool, Some(said)).await?;
             PINS.spend_row(tx, &id(upstream, tool), Some(entry), How::Live).await?;

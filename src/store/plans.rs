@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Store, calls, calls_read, findings, policies, restored, retention, row, tally, visible};
+use super::{Store, calls, calls_read, findings, policies, restored, retention, row, tally, tool_letters, visible};
 use crate::clock::Clock;
 use crate::lifecycle::Tasks;
 
@@ -52,11 +52,13 @@ async fn nothing_that_is_asked_all_the_time_looks_through_all_calls() {
 }
 
 #[tokio::test]
-async fn pages_about_the_policy_look_through_no_history() {
+async fn what_is_asked_about_policy_and_tools_looks_through_no_history() {
     let (_folder, store) = empty().await;
-    for (sql, wanted) in
-        [(policies::STEPS, "INDEX entries_policy"), (tally::COUNT, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)")]
-    {
+    for (sql, wanted) in [
+        (policies::STEPS, "INDEX entries_policy"),
+        (tally::COUNT, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (tool_letters::LAST, "INDEX entries_tool"),
+    ] {
         let plan = plan(&store, sql).await;
         assert!(plan.iter().any(|step| step.contains(wanted)), "{sql}\n{plan:#?}");
     }

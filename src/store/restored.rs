@@ -66,6 +66,9 @@ pub struct Aftermath {
     /// Standing approvals that were ended.
     #[serde(default)]
     pub standing: u64,
+    /// Tools that are known to have changed, or to have been accepted anew, since: they wait for a reviewer.
+    #[serde(default)]
+    pub tools: u64,
 }
 
 /// That this database was put back: how that is known, when it was found, what was done.
@@ -105,9 +108,10 @@ impl Store {
                 let Ended { sessions, links, tokens } = end_everything(tx).await?;
                 let agents = revoke_again(tx).await?;
                 let reviewers = disable_again(tx).await?;
-                unpin_older(tx).await?;
+                let tools = unpin_older(tx).await?;
                 let standing = standing::end_all(tx).await?;
-                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, standing, ..calls };
+                let done =
+                    Aftermath { pending, sessions, links, tokens, agents, reviewers, standing, tools, ..calls };
                 consume_mark(tx.connection()).await?;
                 let restoration = Restoration { found, at: tx.now(), done };
                 let sql = "INSERT INTO meta (key, value) VALUES ($1, $2)
@@ -229,6 +233,7 @@ fn entry(restoration: &Restoration) -> Entry {
         .with("agents", done.agents)
         .with("reviewers", done.reviewers)
         .with("standing", done.standing)
+        .with("tools", done.tools)
         .with("as_then", ["agents", "reviewers", "roles", "groups", "passwords", "limits"])
 }
 
@@ -269,6 +274,15 @@ impl std::fmt::Display for Restoration {
                 done.ended,
                 done.agents,
                 done.reviewers
+            )?;
+        }
+        if done.tools > 0 {
+            write!(
+                f,
+                ". Tools that are known from {} to have changed, or to have been accepted anew, since, and that a reviewer \
+                 must accept again: {}",
+                spent::FILE,
+                done.tools
             )?;
         }
         Ok(())

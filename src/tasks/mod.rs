@@ -1,5 +1,6 @@
 //! Background work: idempotent functions, activated by a signal and by a period, so that recovery is the normal path.
 
+mod administrators;
 mod anchors;
 mod checkpoint;
 mod counting;
@@ -10,6 +11,7 @@ mod reload;
 mod retention;
 mod tally;
 mod timekeeping;
+mod tool_letters;
 
 pub use anchors::{Anchoring, anchor};
 pub use checkpoint::checkpoints;
@@ -21,3 +23,4 @@ pub use reload::reload;
 pub use retention::retention;
 pub use tally::tally;
 pub use timekeeping::timekeeping;
+pub use tool_letters::{ToolLetters, tool_letters};

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::administrators::administrators;
 use crate::call::{Digest, Email, Millis};
 use crate::clock::Clock;
 use crate::in_force::{InForce, Trouble};
 use crate::lifecycle::Tasks;
 use crate::notify::{Letter, Links, Mailer};
-use crate::store::{Reviewer, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How often it is looked at.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -67,8 +68,8 @@ pub async fn policy_letters(with: PolicyLetters, tasks: Tasks) {
 impl PolicyLetters {
     /// Mails everybody who has not heard of exactly this; `false` if somebody could not be reached.
     async fn tell(&self, trouble: &Trouble, told: &mut BTreeSet<(String, Email)>, now: Millis) -> bool {
-        let people = match self.store.reviewers().await {
-            Ok(people) => administrators(people),
+        let people: Vec<_> = match self.store.reviewers().await {
+            Ok(people) => administrators(people).into_iter().map(|person| person.email).collect(),
             Err(error) => return failed(&error),
         };
         let version = Digest::of(trouble.problems.as_bytes()).short();
@@ -102,7 +103,7 @@ impl PolicyLetters {
         if let Some(more) = problems.len().checked_sub(MOST).filter(|more| *more > 0) {
             lines.push(format!("and {more} more: see the page"));
         }
-        let page = format!("{}/policy", self.public_url.trim_end_matches('/'));
+        let page = links.page("/policy");
         let person = Digest::of(to.as_str().as_bytes()).short();
         Letter {
             to: to.clone(),
@@ -121,12 +122,4 @@ impl PolicyLetters {
 fn failed(error: &StoreError) -> bool {
     tracing::error!(%error, "who is an administrator could not be read; trying again");
     false
-}
-
-/// Who is told: administrators, or, where nobody is one, reviewers.
-fn administrators(people: Vec<Reviewer>) -> Vec<Email> {
-    let live: Vec<_> = people.into_iter().filter(|person| person.disabled_at.is_none() && person.genuine).collect();
-    let some = live.iter().any(|person| person.roles.administrator);
-    let told = |person: &Reviewer| if some { person.roles.administrator } else { person.roles.reviewer };
-    live.into_iter().filter(told).map(|person| person.email).collect()
 }

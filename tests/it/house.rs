@@ -51,10 +51,22 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("review", &["approvals", "audit", "call", "clock", "explain", "identity", "lifecycle", "store", "telemetry"]),
     ("control", &["call", "clock", "identity", "lifecycle", "notary", "store"]),
     ("health", &["lifecycle", "store", "telemetry"]),
-    ("notify", &["call", "clock", "lifecycle", "store", "telemetry"]),
+    ("notify", &["call", "clock", "explain", "lifecycle", "store", "telemetry"]),
     (
         "tasks",
-        &["anchor", "approvals", "call", "clock", "in_force", "lifecycle", "notary", "notify", "store", "telemetry"],
+        &[
+            "anchor",
+            "approvals",
+            "call",
+            "clock",
+            "in_force",
+            "lifecycle",
+            "notary",
+            "notify",
+            "policy",
+            "store",
+            "telemetry",
+        ],
     ),
     // What puts it all together; `overview` answers the pages out of the gateway's knowledge, so that neither side
     // knows the other.

@@ -4,13 +4,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use placet::call::Email;
+use placet::store::CallFilter;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::support::agent::{Agent, Stream};
 use crate::support::app::{Setup, TestApp};
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Upstream, tools};
 
 struct Said {
     code: i32,
@@ -100,4 +101,48 @@ async fn a_call_is_watched_listed_read_and_decided() {
             assert!(said.err.contains("PLACET_TOKEN") && said.err.contains("--token-file"), "{}", said.err);
         }
     }
+}
+
+#[tokio::test]
+async fn what_the_agent_says_of_a_call_and_that_its_tool_changed_is_shown() {
+    let upstream = Upstream::start().await;
+    let policy = r#"{ "version": "1", "default": "deny", "tools": { "echo": {
+        "action": "require_approval", "approval": { "ask_reason": true, "reviewers": ["iam"] } } } }"#;
+    let app = Setup::http(&upstream.url).policy(policy).real_time().start().await;
+    app.pinned().await;
+    app.reviewer("mira@example.com", &["iam"]).await;
+    let reads = token(&app, false).await;
+    let mut agent = Agent::new(app.mcp(), &app.agent("ci-bot").await);
+    agent.initialize("2025-11-25").await;
+    let show = async |arguments: serde_json::Value| {
+        drop(agent.call("echo", arguments.clone()).await);
+        let newest = CallFilter { limit: 1, ..CallFilter::default() };
+        let held = app.until("the call", async || {
+            let call = app.app.store.calls(newest.clone()).await.unwrap().calls.pop()?;
+            let n = serde_json::from_str::<serde_json::Value>(call.arguments()?).unwrap()["n"].clone();
+            (n == arguments["n"]).then_some(call.submission.id.to_string())
+        });
+        let id = held.await;
+        let shown = placet(&app, &reads, &["calls", "show", &id]).await;
+        let json = placet(&app, &reads, &["calls", "show", &id, "--json"]).await;
+        (shown.out, serde_json::from_str::<serde_json::Value>(&json.out).unwrap())
+    };
+
+    let (plain, json) = show(json!({"n": 1})).await;
+    assert!(!plain.contains("agent says") && !plain.contains("changed "), "{plain}");
+    assert_eq!((&json["agent_reason"], &json["tool_changed"]), (&serde_json::Value::Null, &json!(false)));
+
+    let mut changed = tools();
+    changed.as_array_mut().unwrap().iter_mut().for_each(|tool| tool["description"] = "version 2".into());
+    upstream.lists(changed.to_string());
+    agent.post(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#).await.text().await.unwrap();
+    let secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+    let why = format!("ticket 7\u{1b}[2J\u{202e}, with {secret}");
+    let (told, json) = show(json!({"n": 2, "placet_reason": why})).await;
+    assert!(told.contains("\nagent says  ticket 7⟦"), "{told}");
+    assert!(told.contains("\nchanged     its tool said something else of itself than was accepted"), "{told}");
+    assert!(!told.contains(['\u{202e}', '\u{1b}']) && !told.contains(secret), "{told}");
+    let reason = json["agent_reason"].as_str().unwrap();
+    assert!(reason.starts_with("ticket 7") && !reason.contains(secret), "{json}");
+    assert_eq!(json["tool_changed"], true);
 }

@@ -35,7 +35,7 @@ pub struct Chain {
 pub struct Walked {
     /// How many entries there were.
     pub entries: u64,
-    /// What they tell of people and agents.
+    /// What they tell of people, agents and tools.
     pub told: Told,
     /// Entries about calls that their column does not name.
     pub misfiled: Misfiled,

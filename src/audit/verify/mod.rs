@@ -1,13 +1,13 @@
 //! Verification: whether the log is what was written, and whether the database says what the log says. Pure; whoever
 //! reads the rows feeds them in order and asks for the [`Report`] at the end.
 
-mod accounts;
 mod anchors;
 mod call;
 mod chain;
 mod life;
 mod put_back;
 mod report;
+mod rights;
 mod signed;
 
 #[cfg(test)]
@@ -15,13 +15,13 @@ mod put_back_tests;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{AccountRow, Accounts, Holder, Told};
 pub use anchors::{Anchors, Kept};
 pub use call::{CallRow, Calls, Seals};
 pub use chain::{Chain, Misfiled, Walked};
 pub use life::ToldFinding;
 pub use put_back::PutBack;
 pub use report::{Check, Finding, Grade, Line, Report, Verdict};
+pub use rights::{Holder, RightRow, Rights, Told, tool_name};
 pub use signed::{Keys, StoredCheckpoint};
 
 use super::Row;

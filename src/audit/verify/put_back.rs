@@ -156,7 +156,7 @@ fn is_served(said: &Said<'_>) -> bool {
 fn is_of_start(said: &Said<'_>) -> bool {
     match &*said.kind {
         "call.restored" | "log.key_made" | "log.key_rotated" | "accounts.sealed" | "clock.jumped" => true,
-        "call.outcome_unknown" | "call.cancelled" | "agent.revoked" | "reviewer.disabled" => {
+        "call.outcome_unknown" | "call.cancelled" | "agent.revoked" | "reviewer.disabled" | "tool.changed" => {
             said.detail.get("restored").is_some()
         }
         "session.signed_out" | "token.revoked" => said.text("why") == Some("the database was put back"),

@@ -147,15 +147,16 @@ fn a_restore_that_cannot_have_been_explains_nothing() {
     // What a start writes before it says so, and the alarm after it, are no service; a second restore is another.
     let mut twice = words(&["a", "b"]);
     twice.push(Entry::new("call.outcome_unknown").with("restored", true));
+    twice.push(Entry::new("tool.changed").with("restored", true));
     twice.push(restored(2, 8));
     twice.push(Entry::new("alarm.log_behind").with("log", 2).with("checkpoint", 8).with("source", "audit.checkpoint"));
     twice.push(served("new"));
-    twice.push(restored(6, 9));
+    twice.push(restored(7, 9));
     let report = verify(&twice, &kept, &[]);
     let told: Vec<_> = report.put_back.iter().map(|told| (told.entry, told.log)).collect();
-    assert_eq!((report.verdict(), told), (Verdict::PutBack, vec![(4, 2), (7, 6)]), "{:?}", report.findings());
-    assert_eq!(verify(&twice, &kept, &[4]).verdict(), Verdict::PutBack);
-    assert_eq!(verify(&twice, &kept, &[4, 7]).verdict(), Verdict::Intact);
+    assert_eq!((report.verdict(), told), (Verdict::PutBack, vec![(5, 2), (8, 7)]), "{:?}", report.findings());
+    assert_eq!(verify(&twice, &kept, &[5]).verdict(), Verdict::PutBack);
+    assert_eq!(verify(&twice, &kept, &[5, 8]).verdict(), Verdict::Intact);
     // Where nothing says that entries are missing it is no more than a doubt, and one all the same.
     let mut doubt = words(&["a", "b"]);
     doubt.push(Entry::new("store.restored").with("log", 2).with("checkpoint", 0).with("source", "spent"));

@@ -37,13 +37,15 @@ pub enum Check {
     Answers,
     /// Agents, people, sessions, tokens and links stand as the log tells.
     Accounts,
-    /// Seals of calls, votes and accounts are those of this service.
+    /// Tools are pinned to what the log tells.
+    Tools,
+    /// Seals of calls, votes, accounts and tools are those of this service.
     Seals,
 }
 
 impl Check {
     /// Every check, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Schema,
         Self::Sequence,
         Self::Hashes,
@@ -57,6 +59,7 @@ impl Check {
         Self::Digests,
         Self::Answers,
         Self::Accounts,
+        Self::Tools,
         Self::Seals,
     ];
 
@@ -83,7 +86,8 @@ impl Check {
             Self::Digests => ("digests", "call digests that follow from the stored call"),
             Self::Answers => ("answers", "answers and reads that have the logged hash"),
             Self::Accounts => ("accounts", "agents, people, sessions, tokens and links that stand as the log tells"),
-            Self::Seals => ("seals", "seals of calls, votes and accounts that are this service's"),
+            Self::Tools => ("tools", "tools whose pins stand as the log tells"),
+            Self::Seals => ("seals", "seals of calls, votes, accounts and tools that are this service's"),
         }
     }
 }

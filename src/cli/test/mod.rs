@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::line::{Asked, Expected};
+use super::files::Files;
 use super::{Exit, complain, say, visible};
 use crate::call::{Millis, UpstreamName};
 use crate::clock::Clock;
@@ -31,12 +32,8 @@ pub struct Args {
     /// In place of a file: the calls that the log tells of, from the last days, as 7d (or 12h), and what would change
     #[arg(long, value_name = "DAYS", value_parser = days)]
     recorded: Option<Duration>,
-    /// Configuration file [default: placet.toml]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Policy file, in place of the one that the configuration names
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Print a JSON object for each call; with --recorded one object
     #[arg(long)]
     json: bool,
@@ -93,10 +90,7 @@ fn unreadable_calls(path: &Path, error: &std::io::Error) -> String {
 
 /// The configuration; `None` where a policy is tried by itself and none lies about.
 fn config(args: &Args) -> Result<Option<Config>, Exit> {
-    let path = args.config.clone().unwrap_or_else(|| PathBuf::from("placet.toml"));
-    if args.config.is_none() && args.policy.is_some() && !path.exists() {
-        return Ok(None);
-    }
+    let Some(path) = args.files.config() else { return Ok(None) };
     if let Err(error) = std::fs::read(&path) {
         complain(unreadable(&path, &error));
         return Err(Exit::Failed);
@@ -110,7 +104,8 @@ fn config(args: &Args) -> Result<Option<Config>, Exit> {
 /// The policy, if it is valid; what is wrong with it is told.
 fn policy(args: &Args, config: Option<&Config>) -> Result<Policy, Exit> {
     let partial = Partial::default();
-    let path = args.policy.clone().or_else(|| config.map(|config| config.policy.clone())).unwrap_or(partial.policy);
+    let path =
+        args.files.policy.clone().or_else(|| config.map(|config| config.policy.clone())).unwrap_or(partial.policy);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         complain(unreadable(&path, &error));
         // Text that is none is a policy that is wrong; a file that does not open is none that could be judged.

@@ -56,6 +56,8 @@ pub struct RestoredFacts {
     pub pending: u64,
     /// Agents and accounts that are known to have ended since, and are so again.
     pub ended_again: u64,
+    /// Tools that are known to have changed, or to have been accepted anew, since.
+    pub tools: u64,
 }
 
 /// The latest checkpoint.

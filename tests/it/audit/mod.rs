@@ -8,6 +8,7 @@ mod ocsf;
 mod put_back;
 mod receipt;
 mod schema;
+mod tools;
 mod verify;
 
 use std::path::Path;

@@ -97,6 +97,7 @@ async fn what_cannot_be_asked_is_said() {
         (vec!["suggest", "iam", "--config", &path(&gone)], 2, "the tools of iam could not be listed"),
         (vec!["suggest", "other", "--config", &path(&gone)], 2, "no upstream is called other; placet.toml has iam"),
         (vec!["suggest", "iam", "--config", "/nowhere/placet.toml"], 2, "there is no such file"),
+        (vec!["serve", "--config", "/nowhere/placet.toml"], 2, "there is no such file"),
         (vec!["suggest"], 64, "UPSTREAM"),
         (vec!["suggest", "a b"], 64, "letters, digits"),
     ] {

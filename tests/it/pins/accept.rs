@@ -20,8 +20,13 @@ impl Stage {
 
     /// Somebody accepts what a tool of `iam` says now.
     pub(super) async fn accept(&self, tool: &str) {
+        self.accept_as("ole@example.com", tool).await;
+    }
+
+    /// As [`Stage::accept`], by a reviewer whom nobody has added yet.
+    pub(super) async fn accept_as(&self, email: &str, tool: &str) {
         let digest = self.pending(tool).await.to_string();
-        let browser = self.reviewer("ole@example.com", &["iam"]).await;
+        let browser = self.reviewer(email, &["iam"]).await;
         let csrf = browser.csrf().await;
         let fields = [("csrf", csrf.as_str()), ("digest", &digest), ("reason", "version 2 of the server")];
         let done = browser.post(&format!("/tools/iam/{tool}/acceptance"), &fields).await;

@@ -3,7 +3,12 @@
 
 mod accept;
 mod calls;
+mod letters;
+mod restored;
 mod rows;
+
+use std::path::Path;
+use std::time::Duration;
 
 use placet::call::{Digest, ToolName, UpstreamName};
 use serde_json::{Value, json};
@@ -14,11 +19,20 @@ use crate::support::upstream::{Upstream, tools};
 
 /// The stub's tools, but that `name` says this of itself.
 fn saying(name: &str, description: &str) -> String {
+    saying_all(&[(name, description)])
+}
+
+/// As [`saying`], of several, and with those that the stub does not have.
+fn saying_all(said: &[(&str, &str)]) -> String {
     let mut all = tools();
-    for tool in all.as_array_mut().unwrap().iter_mut().filter(|tool| tool["name"] == name) {
-        tool["description"] = description.into();
+    let all = all.as_array_mut().unwrap();
+    for (name, description) in said {
+        match all.iter_mut().find(|tool| tool["name"] == *name) {
+            Some(tool) => tool["description"] = (*description).into(),
+            None => all.push(json!({"name": name, "description": description})),
+        }
     }
-    all.to_string()
+    Value::from(all.clone()).to_string()
 }
 
 /// A service in front of a stub whose tools were learned.
@@ -35,7 +49,12 @@ impl Stage {
 
     async fn with(policy: &str) -> Self {
         let upstream = Upstream::start().await;
-        let app = Setup::http(&upstream.url).policy(policy).start().await;
+        let setup = Setup::http(&upstream.url).policy(policy);
+        Self::over(upstream, setup).await
+    }
+
+    async fn over(upstream: Upstream, setup: Setup) -> Self {
+        let app = setup.start().await;
         let stage = Self { agent: Agent::new(app.mcp(), &app.agent("ci-bot").await), upstream, app };
         stage.app.pinned().await;
         stage.session().await
@@ -53,6 +72,18 @@ impl Stage {
         let Self { upstream, app, agent } = self;
         let stage = Self { upstream, app: app.restart().await, agent };
         stage.session().await
+    }
+
+    /// Stops, has something done to the data folder, and starts again.
+    async fn restart_over(self, happens: impl AsyncFnOnce(&Path)) -> Self {
+        let Self { upstream, app, agent } = self;
+        let TestApp { mut setup, folder, app, .. } = app;
+        setup.clock = setup.clock.restarted();
+        assert!(app.stop(Duration::from_secs(20)).await, "something did not stop");
+        happens(&folder.path().join("data")).await;
+        let app = setup.start_in(folder).await;
+        let agent = Agent::new(app.mcp(), &agent.token);
+        Self { upstream, app, agent }.session().await
     }
 
     /// What the agent is told of its tools.

@@ -1,16 +1,16 @@
 //! The pins outlive the process, and whoever writes rows by hand accepts nothing.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
+use placet::call::tool::{Said, row_id};
 use serde_json::json;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::{Stage, echo, saying};
-use crate::support::app::TestApp;
 use crate::support::pages::Browser;
 use crate::support::triggers;
+use crate::support::upstream::tools;
 
 impl Stage {
     fn database(&self) -> PathBuf {
@@ -19,23 +19,19 @@ impl Stage {
 
     /// Stops, has this done to the database, and starts again.
     async fn meanwhile(self, statements: &[&str]) -> Self {
-        let Self { upstream, app, agent } = self;
-        let TestApp { mut setup, folder, app, .. } = app;
-        setup.clock = setup.clock.restarted();
-        assert!(app.stop(Duration::from_secs(20)).await);
-        let file = folder.path().join("data/placet.db");
-        let mut database = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap();
-        let run = |sql: &str| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-        run(triggers::AWAY).execute(&mut database).await.unwrap();
-        for statement in statements {
-            let done = run(statement).execute(&mut database).await.unwrap();
-            assert!(done.rows_affected() > 0, "{statement}");
-        }
-        run(triggers::back()).execute(&mut database).await.unwrap();
-        database.close().await.unwrap();
-        let app = setup.start_in(folder).await;
-        let agent = crate::support::agent::Agent::new(app.mcp(), &agent.token);
-        Self { upstream, app, agent }.session().await
+        let edit = async |data: &Path| {
+            let file = SqliteConnectOptions::new().filename(data.join("placet.db"));
+            let mut database = SqliteConnection::connect_with(&file).await.unwrap();
+            let run = |sql: &str| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+            run(triggers::AWAY).execute(&mut database).await.unwrap();
+            for statement in statements {
+                let done = run(statement).execute(&mut database).await.unwrap();
+                assert!(done.rows_affected() > 0, "{statement}");
+            }
+            run(triggers::back()).execute(&mut database).await.unwrap();
+            database.close().await.unwrap();
+        };
+        self.restart_over(edit).await
     }
 
     /// A call of `echo` is held because the tool counts as changed.
@@ -121,6 +117,34 @@ async fn a_pin_that_is_deleted_makes_no_new_tool_of_a_known_one() {
 }
 
 #[tokio::test]
+async fn a_pin_that_is_deleted_lets_no_call_run_before_the_tools_are_listed_again() {
+    let stage = Stage::new().await;
+    stage.says("echo", "version 2").await;
+    stage.pending("echo").await;
+    stage.upstream.on_result("tools/list", "null");
+    let stage = stage.meanwhile(&["DELETE FROM tool_pins WHERE tool = 'echo'"]).await;
+    stage.is_held("deleted, and not listed").await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_put_in_for_a_tool_that_nobody_has_seen_pins_nothing() {
+    let stage = Stage::new().await;
+    let mut more = tools();
+    more.as_array_mut().unwrap().push(json!({"name": "echo_all", "description": "echoes everything"}));
+    let (id, words) = (row_id("iam", "echo_all"), more.as_array().unwrap().last().unwrap().to_string());
+    let digest = Said::parse(&words).unwrap().digest;
+    let plant = format!(
+        "INSERT INTO tool_pins SELECT '{id}', upstream, 'echo_all', seen_at, '{digest}', '{words}', accepted_at, NULL, NULL,
+             NULL, NULL, NULL, entry, seal FROM tool_pins WHERE tool = 'echo'"
+    );
+    stage.upstream.lists(more.to_string());
+    let stage = stage.meanwhile(&[&plant]).await;
+    stage.until_logged("alarm.row_changed", 1).await;
+    assert_eq!(stage.until_logged("tool.changed", 1).await[0]["tool"], "echo_all");
+    assert_eq!(stage.pending("echo_all").await, digest, "it waits for somebody");
+}
+
+#[tokio::test]
 async fn an_older_row_that_is_put_back_with_its_seal_counts_for_nothing() {
     let stage = Stage::new().await;
     let mut database =
@@ -141,7 +165,7 @@ async fn an_older_row_that_is_put_back_with_its_seal_counts_for_nothing() {
              accepted_at = seen_at, digest = '{}' WHERE tool = 'echo'",
         kept.1,
         kept.2,
-        placet::call::tool::Said::parse(&old).unwrap().digest
+        Said::parse(&old).unwrap().digest
     );
     let forget = "UPDATE entries SET kind = 'call.denied' WHERE kind IN ('tool.changed', 'tool.accepted')";
     let stage = stage.meanwhile(&[&put_back, forget]).await;

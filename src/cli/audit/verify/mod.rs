@@ -66,8 +66,8 @@ pub(super) async fn run(which: &Which, args: &Args) -> Result<Exit, Failure> {
     let mut entries = 0;
     if let Some(walked) = settle(walked, Check::Sequence, broken, &mut report) {
         entries = walked.entries;
-        let accounts = rows::accounts(&mut snapshot, walked.told, seal.as_ref(), &mut report).await;
-        settle(accounts, Check::Accounts, broken, &mut report);
+        let rights = rows::rights(&mut snapshot, walked.told, seal.as_ref(), &mut report).await;
+        settle(rights, Check::Accounts, broken, &mut report);
         let calls = rows::calls(&mut snapshot, &walked.misfiled, seal.as_ref(), &mut report).await;
         settle(calls, Check::Calls, broken, &mut report);
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::audit::verify::{Grade, Report};
-use crate::cli::{complain, say};
+use crate::cli::{complain, say, visible};
 
 /// Findings that are printed; `--json` has up to 200.
 const TOLD: usize = 20;
@@ -47,15 +47,15 @@ pub(super) fn print(report: &Report) {
         say(format!("{:<6} {:<11} {:>9} {words}", "", "alarms", report.alarms));
     }
     for finding in report.findings().iter().take(TOLD) {
-        say(format!("wrong: {}", finding.text));
+        say(format!("wrong: {}", visible(&finding.text)));
     }
     let more = report.lines().iter().map(|line| line.wrong).sum::<u64>().saturating_sub(TOLD as u64);
     if more > 0 {
         say(format!("wrong: and {more} more"));
     }
-    report.unknowns().iter().for_each(|why| complain(format!("could not tell: {why}")));
+    report.unknowns().iter().for_each(|why| complain(format!("could not tell: {}", visible(why))));
     for told in report.put_back.iter().filter(|told| told.known) {
         say(format!("known: {}", told.words()));
     }
-    say(report.last_word());
+    say(visible(&report.last_word()));
 }

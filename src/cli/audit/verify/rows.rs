@@ -1,33 +1,35 @@
 //! The rows beside the log, page by page, each with what its entries tell.
 
 use crate::audit::Row;
-use crate::audit::verify::{AccountRow, Accounts, CallRow, Calls, Check, Finding, Holder, Misfiled, Report, Told};
+use crate::audit::verify::{CallRow, Calls, Check, Finding, Holder, Misfiled, Report, RightRow, Rights, Told};
 use crate::call::HeldCall;
 use crate::seal::Seal;
 use crate::store::{Snapshot, StoreError};
 
-/// Calls, and accounts, read at once.
+/// Calls read at once.
 const CALLS: u32 = 500;
-const ACCOUNTS: u32 = 1000;
 
-/// Agents, people, and what they sign in with.
-pub(super) async fn accounts(
+/// Accounts and tools read at once.
+const RIGHTS: u32 = 1000;
+
+/// Agents, people, what they sign in with, and tools.
+pub(super) async fn rights(
     snapshot: &mut Snapshot,
     told: Told,
     seal: Option<&Seal>,
     report: &mut Report,
 ) -> Result<(), StoreError> {
-    let mut accounts = Accounts::new(told);
+    let mut rights = Rights::new(told);
     for holder in Holder::ALL {
         let mut after = i64::MIN;
         loop {
-            let (page, last): (Vec<AccountRow>, _) = snapshot.account_rows(holder, after, ACCOUNTS, seal).await?;
-            page.iter().for_each(|row| accounts.row(row, report));
+            let (page, last): (Vec<RightRow>, _) = snapshot.right_rows(holder, after, RIGHTS, seal).await?;
+            page.iter().for_each(|row| rights.row(row, report));
             let Some(last) = last else { break };
             after = last;
         }
     }
-    accounts.end(report);
+    rights.end(report);
     Ok(())
 }
 

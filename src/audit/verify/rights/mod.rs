@@ -1,7 +1,11 @@
-//! People, agents, and what they sign in with: their rows against what the entries tell of them, both ways.
+//! Rows that give a right, each sealed: of people and agents, of what they sign in with, of tools as they were pinned.
+//! They are compared with what the entries tell of them, both ways.
 //!
 //! The entries are found by what their bodies say, in the one walk over the log, and only what lives is remembered. A
 //! row of something that ended is judged by the entry that it names.
+//!
+//! A further kind of row needs a [`Holder`], what its entries make of it ([`Told::entry`]), which of them its row may
+//! name (`compare::tells_of`), and where its row is read (`store/right_rows.rs`).
 
 mod compare;
 mod told;
@@ -9,7 +13,7 @@ mod told;
 use super::report::{Check, Finding, Report};
 use crate::call::Millis;
 
-pub use told::Told;
+pub use told::{Told, tool_name};
 
 /// Whose rows they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,11 +28,13 @@ pub enum Holder {
     Token,
     /// A one-time sign-in link.
     Link,
+    /// A tool, as it was pinned.
+    Tool,
 }
 
 impl Holder {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::Agent, Self::Reviewer, Self::Session, Self::Token, Self::Link];
+    pub const ALL: [Self; 6] = [Self::Agent, Self::Reviewer, Self::Session, Self::Token, Self::Link, Self::Tool];
 
     /// What one is called, and several.
     #[must_use]
@@ -39,13 +45,33 @@ impl Holder {
             Self::Session => ("session", "sessions"),
             Self::Token => ("API token", "API tokens"),
             Self::Link => ("sign-in link", "sign-in links"),
+            Self::Tool => ("tool", "tools"),
+        }
+    }
+
+    /// Which check counts them.
+    #[must_use]
+    pub fn check(self) -> Check {
+        match self {
+            Self::Agent | Self::Reviewer | Self::Session | Self::Token | Self::Link => Check::Accounts,
+            Self::Tool => Check::Tools,
+        }
+    }
+
+    /// One of them in words. A link has no name that may be shown; a tool's id says nothing to anybody.
+    fn named(self, id: &str, name: Option<&str>) -> String {
+        let (one, _) = self.words();
+        match self {
+            Self::Link => one.to_owned(),
+            Self::Tool => format!("{one} {}", name.unwrap_or(id)),
+            _ => format!("{one} {id}"),
         }
     }
 }
 
 /// A row that gives somebody a right, as the database has it.
 #[derive(Clone, Debug)]
-pub struct AccountRow {
+pub struct RightRow {
     /// Whose.
     pub holder: Holder,
     /// Its id; of a link nothing that may be shown.
@@ -68,7 +94,7 @@ pub struct AccountRow {
 
 /// Compares rows, one after another, with what was told.
 #[derive(Debug)]
-pub struct Accounts {
+pub struct Rights {
     told: Told,
     /// How many rows of each there are that ended, as the log tells.
     ended: std::collections::BTreeMap<Holder, u64>,
@@ -76,7 +102,7 @@ pub struct Accounts {
     aside: u64,
 }
 
-impl Accounts {
+impl Rights {
     /// Before the first row, after the last entry.
     #[must_use]
     pub fn new(told: Told) -> Self {
@@ -84,22 +110,20 @@ impl Accounts {
     }
 
     /// The next row.
-    pub fn row(&mut self, row: &AccountRow, report: &mut Report) {
-        let (one, _) = row.holder.words();
+    pub fn row(&mut self, row: &RightRow, report: &mut Report) {
         let which = match (row.holder, row.entry) {
             (Holder::Link, Some(entry)) => format!("the sign-in link of entry {entry}"),
             (Holder::Link, None) => "a sign-in link".to_owned(),
-            _ => format!("{one} {}", row.id),
+            _ => row.holder.named(&row.id, row.facts.get("name").and_then(serde_json::Value::as_str)),
         };
         let aside = row.holder == Holder::Reviewer && self.told.is_aside(&row.id);
-        let before = report.count_wrong(Check::Accounts);
-        for (seq, text) in self.compare(row, aside) {
+        let check = row.holder.check();
+        let wrong = self.compare(row, aside);
+        report.right(check, u64::from(wrong.is_empty()));
+        for (seq, text) in wrong {
             let seq = seq.and_then(|seq| u64::try_from(seq).ok());
             let text = format!("{which}: {text}");
-            report.wrong(Finding { check: Check::Accounts, seq, until: None, call: None, text });
-        }
-        if report.count_wrong(Check::Accounts) == before {
-            report.right(Check::Accounts, 1);
+            report.wrong(Finding { check, seq, until: None, call: None, text });
         }
         match row.sealed {
             // Its seal was taken off for good.
@@ -116,17 +140,14 @@ impl Accounts {
 
     /// After the last row: what the log tells of and the database does not have.
     pub fn end(self, report: &mut Report) {
-        let mut gone = |seq: Option<i64>, text: String| {
+        let mut gone = |holder: Holder, seq: Option<i64>, text: String| {
             let seq = seq.and_then(|seq| u64::try_from(seq).ok());
-            report.wrong(Finding { check: Check::Accounts, seq, until: None, call: None, text });
+            report.wrong(Finding { check: holder.check(), seq, until: None, call: None, text });
         };
-        for (holder, id, seq) in self.told.left() {
-            let (one, _) = holder.words();
-            let which = if holder == Holder::Link { one.to_owned() } else { format!("{one} {id}") };
-            gone(
-                Some(seq),
-                format!("entry {seq} tells of the {which}, and the database does not have it: its row was deleted"),
-            );
+        for (holder, which, seq) in self.told.left() {
+            let text =
+                format!("entry {seq} tells of the {which}, and the database does not have it: its row was deleted");
+            gone(holder, Some(seq), text);
         }
         for holder in Holder::ALL {
             let (told, found) = (self.told.ended(holder), self.ended.get(&holder).copied().unwrap_or(0));
@@ -135,7 +156,7 @@ impl Accounts {
                 let text = format!(
                     "the log tells of {told} {several} that ended, and the database has {found} of them: rows were deleted"
                 );
-                gone(None, text);
+                gone(holder, None, text);
             }
         }
         if self.aside > 0 {

@@ -1,14 +1,15 @@
-//! The rows of people, agents, sessions, tokens and links as a verification looks at them: each with the entry that it
-//! names, and whether it bears its seal.
+//! The rows of people, agents, sessions, tokens, links and tools as a verification looks at them: each with the entry
+//! that it names, and whether it bears its seal.
 
 use serde_json::{Map, Value};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::sealed::{AGENTS, API_TOKENS, LINKS, REVIEWERS, SESSIONS, Sealed};
+use super::sealed::{AGENTS, API_TOKENS, LINKS, PINS, REVIEWERS, SESSIONS, Sealed};
 use super::{Roles, Snapshot, StoreError};
-use crate::audit::verify::{AccountRow, Holder};
+use crate::audit::verify::{Holder, RightRow, tool_name};
 use crate::call::Millis;
+use crate::call::tool::Said;
 use crate::seal::Seal;
 
 impl Snapshot {
@@ -17,13 +18,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn account_rows(
+    pub async fn right_rows(
         &mut self,
         holder: Holder,
         after: i64,
         limit: u32,
         seal: Option<&Seal>,
-    ) -> Result<(Vec<AccountRow>, Option<i64>), StoreError> {
+    ) -> Result<(Vec<RightRow>, Option<i64>), StoreError> {
         let sealed = table(holder);
         // By row numbers: they miss nothing, an id could be null.
         let sql = format!(
@@ -49,25 +50,29 @@ fn table(holder: Holder) -> &'static Sealed {
         Holder::Session => &SESSIONS,
         Holder::Token => &API_TOKENS,
         Holder::Link => &LINKS,
+        Holder::Tool => &PINS,
     }
 }
 
-fn read(holder: Holder, sealed: &Sealed, row: &SqliteRow, genuine: Option<bool>) -> Result<AccountRow, sqlx::Error> {
-    let ended = match holder {
-        Holder::Agent => "revoked_at",
-        Holder::Reviewer => "disabled_at",
-        Holder::Session | Holder::Token | Holder::Link => "ended_at",
+fn read(holder: Holder, sealed: &Sealed, row: &SqliteRow, genuine: Option<bool>) -> Result<RightRow, sqlx::Error> {
+    // A tool's pin never ends: where it waits to be accepted, it stands in the database for that.
+    let (made, ended) = match holder {
+        Holder::Agent => ("created_at", Some("revoked_at")),
+        Holder::Reviewer => ("created_at", Some("disabled_at")),
+        Holder::Session | Holder::Token | Holder::Link => ("created_at", Some("ended_at")),
+        Holder::Tool => ("seen_at", None),
     };
+    let ended = ended.map(|ended| row.try_get::<Option<i64>, _>(ended)).transpose()?.flatten();
     let of = match holder {
-        Holder::Agent | Holder::Reviewer => None,
+        Holder::Agent | Holder::Reviewer | Holder::Tool => None,
         Holder::Session | Holder::Token | Holder::Link => Some(row.try_get("reviewer_id")?),
     };
-    Ok(AccountRow {
+    Ok(RightRow {
         holder,
         id: row.try_get::<Option<String>, _>(sealed.key)?.unwrap_or_default(),
         of,
-        made_at: Millis(row.try_get("created_at")?),
-        ended_at: row.try_get::<Option<i64>, _>(ended)?.map(Millis),
+        made_at: Millis(row.try_get(made)?),
+        ended_at: ended.map(Millis),
         entry: row.try_get("entry")?,
         body: row.try_get("entry_body")?,
         facts: facts(holder, row)?,
@@ -96,6 +101,30 @@ fn facts(holder: Holder, row: &SqliteRow) -> Result<Map<String, Value>, sqlx::Er
         Holder::Token => {
             let expires_at = Millis(row.try_get("expires_at")?).to_string();
             vec![("may_decide", row.try_get::<bool, _>("may_decide")?.into()), ("expires_at", expires_at.into())]
+        }
+        Holder::Tool => {
+            let text = |column| row.try_get::<Option<String>, _>(column);
+            let at =
+                |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(|at| Millis(at).to_string()));
+            // Whatever stands beside it as its digest, what it says is what is shown and compared.
+            let says = |column| {
+                let words = text(column)?;
+                let digest =
+                    |words: &String| Said::parse(words).map_or("none".to_owned(), |said| said.digest.to_string());
+                Ok::<_, sqlx::Error>(words.as_ref().map(digest))
+            };
+            let (upstream, tool): (String, String) = (row.try_get("upstream")?, row.try_get("tool")?);
+            vec![
+                ("name", tool_name(&upstream, &tool).into()),
+                ("digest", text("digest")?.into()),
+                ("says", says("json")?.into()),
+                ("accepted_at", at("accepted_at")?.into()),
+                ("accepted_by", text("accepted_by")?.into()),
+                ("reason", text("reason")?.into()),
+                ("pending_digest", text("pending_digest")?.into()),
+                ("pending_says", says("pending_json")?.into()),
+                ("pending_at", at("pending_at")?.into()),
+            ]
         }
         Holder::Session | Holder::Link => Vec::new(),
     };

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::told::Live;
-use super::{AccountRow, Accounts, Holder};
+use super::told::{Live, pinned};
+use super::{Holder, RightRow, Rights};
 use crate::audit::Said;
-use crate::call::Millis;
+use crate::call::{Millis, tool};
 
 /// Entries that make a row end, of those rows that name them then.
 const ENDS: [&str; 2] = ["agent.revoked", "reviewer.disabled"];
 
-impl Accounts {
+impl Rights {
     /// What is wrong with a row, each as the end of a sentence with the entry that says otherwise.
-    pub(super) fn compare(&mut self, row: &AccountRow, aside: bool) -> Vec<(Option<i64>, String)> {
+    pub(super) fn compare(&mut self, row: &RightRow, aside: bool) -> Vec<(Option<i64>, String)> {
         if aside {
             let live = row.ended_at.is_none();
             *self.ended.entry(row.holder).or_default() += 1;
@@ -51,7 +51,7 @@ impl Accounts {
 }
 
 /// Whether the entry is about this row, and one of those that rows of its kind name.
-fn tells_of(said: &Said<'_>, row: &AccountRow) -> bool {
+fn tells_of(said: &Said<'_>, row: &RightRow) -> bool {
     let person = || said.reviewer.as_deref();
     let owner = || row.of.is_some() && person() == row.of.as_deref();
     match (row.holder, &*said.kind) {
@@ -62,36 +62,44 @@ fn tells_of(said: &Said<'_>, row: &AccountRow) -> bool {
         (Holder::Session, "session.signed_in") => owner() && said.text("session") == Some(&row.id),
         (Holder::Token, "token.made") => owner() && said.text("token") == Some(&row.id),
         (Holder::Link, "link.made") => owner(),
+        (Holder::Tool, "tools.pinned") => pinned(said).any(|(tool, _)| is_of(said, tool, row)),
+        (Holder::Tool, "tool.changed" | "tool.accepted") => {
+            said.tool.as_deref().is_some_and(|tool| is_of(said, tool, row))
+        }
         _ => false,
     }
 }
 
+/// Whether the row is that of this tool of the entry's upstream.
+fn is_of(said: &Said<'_>, tool: &str, row: &RightRow) -> bool {
+    said.upstream.as_deref().is_some_and(|upstream| tool::row_id(upstream, tool) == row.id)
+}
+
 /// A row of something that lives.
-fn stands(row: &AccountRow, live: &Live, said: Option<&Said<'_>>) -> Vec<(Option<i64>, String)> {
+fn stands(row: &RightRow, live: &Live, said: Option<&Said<'_>>) -> Vec<(Option<i64>, String)> {
     if row.entry != Some(live.last) {
         let names = row.entry.map_or("no entry".to_owned(), |entry| format!("entry {entry}"));
         let text =
             format!("it names {names}, and entry {} is what made it what it is: an older row was put back", live.last);
         return vec![(Some(live.last), text)];
     }
-    let mut wrong = Vec::new();
-    let (made_at, told) = match row.holder {
-        Holder::Agent | Holder::Reviewer => (live.made_at, &live.facts),
-        _ => {
+    let (made_at, differing) = match row.holder {
+        Holder::Agent | Holder::Reviewer | Holder::Tool => {
+            (live.made_at, differing(row, |key| live.facts.get(key).map(|(value, seq)| (value, *seq))))
+        }
+        Holder::Session | Holder::Token | Holder::Link => {
             let Some(said) = said else { return vec![(Some(live.last), unread(live.last))] };
-            (said.at.parse().ok(), &said.detail)
+            (said.at.parse().ok(), differing(row, |key| told_in(said, key)))
         }
     };
-    if made_at.is_some_and(|at: Millis| at != row.made_at) {
-        wrong.push("another time of making");
-    }
-    wrong.extend(differing(row, told));
-    let text = |what| (Some(live.last), format!("it has {what} than entry {} tells", live.last));
-    wrong.into_iter().map(text).collect()
+    let another: Option<Millis> = made_at.filter(|at| *at != row.made_at);
+    let made = another.map(|_| ("another time of making", live.made));
+    let text = |(what, seq)| (Some(seq), format!("it has {what} than entry {seq} tells"));
+    made.into_iter().chain(differing).map(text).collect()
 }
 
 /// A row of something that ended, which names an entry about it.
-fn has_ended(row: &AccountRow, ended: Millis, said: Option<&Said<'_>>) -> Vec<(Option<i64>, String)> {
+fn has_ended(row: &RightRow, ended: Millis, said: Option<&Said<'_>>) -> Vec<(Option<i64>, String)> {
     let Some(said) = said else { return Vec::new() };
     let at: Option<Millis> = said.at.parse().ok();
     // Accounts name the entry of their end, the others that of their beginning.
@@ -112,23 +120,37 @@ fn has_ended(row: &AccountRow, ended: Millis, said: Option<&Said<'_>>) -> Vec<(O
         }
         Holder::Agent | Holder::Reviewer => Vec::new(),
         _ if at != Some(row.made_at) => vec![text("another time of making")],
-        _ => differing(row, &said.detail).into_iter().map(text).collect(),
+        _ => differing(row, |key| told_in(said, key)).into_iter().map(|(what, _)| text(what)).collect(),
     }
 }
 
-/// Facts of the row that the log tells otherwise; what an earlier version did not tell is not compared.
-fn differing(row: &AccountRow, told: &serde_json::Map<String, Value>) -> Vec<&'static str> {
-    const NAMES: [(&str, &str); 6] = [
+/// A fact of an entry, and the entry.
+fn told_in<'s>(said: &'s Said<'_>, key: &str) -> Option<(&'s Value, i64)> {
+    Some((said.detail.get(key)?, said.seq))
+}
+
+/// Facts of the row that the log tells otherwise, each with the entry that does; what an earlier version did not tell is
+/// not compared.
+fn differing<'t>(row: &RightRow, told: impl Fn(&str) -> Option<(&'t Value, i64)>) -> Vec<(&'static str, i64)> {
+    const NAMES: [(&str, &str); 14] = [
         ("name", "another name"),
         ("upstreams", "other upstreams"),
         ("roles", "other roles"),
         ("groups", "other groups"),
         ("may_decide", "another right to decide"),
         ("expires_at", "another time of expiry"),
+        ("digest", "another accepted digest"),
+        ("says", "other accepted words"),
+        ("accepted_at", "another time of acceptance"),
+        ("accepted_by", "another person who accepted it"),
+        ("reason", "another reason for its acceptance"),
+        ("pending_digest", "another digest of what waits to be accepted"),
+        ("pending_says", "other words that wait to be accepted"),
+        ("pending_at", "another time of its change"),
     ];
     let differs = |(key, what): (&str, &'static str)| {
-        let (ours, told) = (row.facts.get(key)?, told.get(key)?);
-        (ours != told).then_some(what)
+        let (ours, (told, seq)) = (row.facts.get(key)?, told(key)?);
+        (ours != told).then_some((what, seq))
     };
     NAMES.into_iter().filter_map(differs).collect()
 }

@@ -3,6 +3,7 @@
 mod approval;
 mod condition;
 mod entry;
+mod fact;
 mod idle;
 mod limit;
 mod review;

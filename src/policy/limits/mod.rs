@@ -1,8 +1,8 @@
 //! Limits: what a call adds to which counter, and how much that may hold.
 //!
 //! A counter belongs to the entry that names it, or is shared under an owner's name. All of a call's counters are
-//! reserved together or not at all ([`Counters::reserve`]); several limits on one counter add once. What they count in
-//! is a [`window`].
+//! reserved together or not at all ([`Counters::reserve`]); several limits on one counter add once, but each argument
+//! that they add up is added. What they count in is a [`window`].
 
 mod amount;
 mod counters;

@@ -188,6 +188,8 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
     };
     limit::idle(reader, &root, &policy);
     review::overrides(reader, &policy);
+    review::listing(reader, &top, &policy);
+    review::reads(reader, &policy);
     idle::entries(reader, &policy);
     review::upstreams(reader, &policy, &hide, &readers);
     Some(policy)

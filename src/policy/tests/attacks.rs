@@ -328,6 +328,19 @@ const FILES: &[(&str, &str, Severity, &str)] = &[
         Severity::Error,
         "every time",
     ),
+    (
+        r#""*": {"limits": [{"counter": "c", "window": "day", "max": 9}]}"#,
+        "/tools/*",
+        Severity::Warning,
+        "lists every tool",
+    ),
+    (
+        r#""*": {"deny_if": [{"path": "args.env", "op": "eq", "value": "prod"}]}"#,
+        "/tools/*",
+        Severity::Warning,
+        "lists every tool",
+    ),
+    (r#""iam/*": [{"rate_limit": {"max": 1, "window": 1}}]"#, "/tools/iam~1*/0", Severity::Warning, "lists every tool"),
 ];
 
 #[test]
@@ -338,6 +351,20 @@ fn what_never_does_what_it_says_is_said() {
         let said =
             found.iter().any(|it| it.pointer == *pointer && it.severity == *severity && it.message.contains(words));
         assert!(said, "{text}\n{found:#?}");
+    }
+}
+
+#[test]
+fn an_entry_for_every_tool_that_says_what_it_means_is_not_warned_of() {
+    for (default, tools) in [
+        ("deny", r#""*": {"action": "allow", "limits": [{"counter": "c", "window": "day", "max": 9}]}"#),
+        ("deny", r#""*": {"lists": false, "limits": [{"counter": "c", "window": "day", "max": 9}]}"#),
+        ("allow", r#""*": {"limits": [{"counter": "c", "window": "day", "max": 9}]}"#),
+        ("deny", r#""*": {}"#),
+        ("deny", r#""get_*": {"limits": [{"counter": "c", "window": "day", "max": 9}]}"#),
+    ] {
+        let text = format!(r#"{{"version": "1", "default": "{default}", "tools": {{{tools}}}}}"#);
+        assert_eq!(parse(&text, &defaults(&["iam"])).unwrap().warnings, [], "{text}");
     }
 }
 

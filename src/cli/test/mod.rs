@@ -161,6 +161,12 @@ fn rehearse(text: &[u8], policy: &Policy, upstreams: &[UpstreamName], json: bool
     if let Some(more) = differing.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
         complain(format!("and {more} more"));
     }
+    if upstreams.is_empty() {
+        let somewhere = line::SOMEWHERE;
+        complain(format!(
+            "no placet.toml was read, so a line without \"upstream\" goes to one that is called {somewhere}"
+        ));
+    }
     Exit::No
 }
 

@@ -205,7 +205,13 @@ fn version(reader: &mut Reader<'_>, top: &Fields<'_, '_>) {
     if let Some(at) = reader.required(top, "version", hint)
         && at.node.as_str() != Some("1")
     {
-        reader.error(&at, "this version of the format is not known", hint);
+        let number = at.node.as_number().is_some_and(|text| text == "1");
+        let words = if number {
+            "the version is a text, and this is a number"
+        } else {
+            "this version of the format is not known"
+        };
+        reader.error(&at, words, hint);
     }
 }
 

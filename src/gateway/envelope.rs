@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::error::{INVALID_REQUEST, RpcError};
-use crate::call::json::{Document, Kind as Json, Node};
+use crate::call::json::{Document, Kind as Json, Node, alike};
 
 /// The members of a message that Placet decides on.
 const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
@@ -169,24 +169,13 @@ fn classify<'m>(node: &'m Node<'m>, id: Option<Id>) -> Result<(Kind, Option<&'m 
 /// The first key that is none of `known` but that a reader without regard to case would take for one of them.
 pub fn lookalike<'k>(keys: impl Iterator<Item = &'k str>, known: &[&str]) -> Option<String> {
     let mut keys = keys.filter(|key| !known.contains(key));
-    keys.find(|key| known.iter().any(|k| folds_to(key, k))).map(crate::call::json::quote)
+    keys.find(|key| known.iter().any(|k| alike(key, k))).map(crate::call::json::quote)
 }
 
 /// Whether a careless server could take this method for `tools/call`, the one method that is ever held.
 fn is_nearly_a_call(method: &str) -> bool {
     let bare: String = method.chars().filter(|c| c.is_alphanumeric() || *c == '/').collect();
-    method != "tools/call" && folds_to(&bare, "tools/call")
-}
-
-/// Whether `key` equals `known` under simple case folding, as Go's encoding/json matches names: next to upper and
-/// lower case it takes the long s for an s and the Kelvin sign for a k.
-fn folds_to(key: &str, known: &str) -> bool {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    key.chars().map(fold).eq(known.chars().map(fold))
+    method != "tools/call" && alike(&bare, "tools/call")
 }
 
 #[cfg(test)]

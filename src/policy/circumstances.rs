@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::classify::{Tool, classify};
+use super::pattern::without_upstream;
 use super::schedule::Schedule;
 use crate::call::json::{Kind, Limits, Node, Span, read_strict};
 use crate::call::{Millis, Risk, UpstreamName};
@@ -30,12 +31,19 @@ pub struct ToolFacts {
 }
 
 impl ToolFacts {
+    /// Of a tool of which nothing is known but its name.
+    #[must_use]
+    pub fn named(upstream: &UpstreamName, name: &str) -> Self {
+        let class = word(classify(upstream.as_str(), &Tool::named(name)).class);
+        Self { class, annotations: BTreeMap::new() }
+    }
+
     /// Reads the element of a server's list of tools. Of one that not everybody reads alike only its name counts.
     #[must_use]
     pub fn read(upstream: &UpstreamName, name: &str, tool: &str) -> Self {
         let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
         let Ok(document) = read_strict(tool.as_bytes(), &limits) else {
-            return Self { class: class_of(upstream, name), annotations: BTreeMap::new() };
+            return Self::named(upstream, name);
         };
         let class = word(classify(upstream.as_str(), &Tool::read(name, tool)).class);
         let members = document.root().get("annotations").and_then(Node::as_object).unwrap_or_default();
@@ -50,11 +58,6 @@ fn word(class: Option<Risk>) -> &'static str {
     class.map_or("unknown", Risk::as_str)
 }
 
-/// What a tool is taken for by its name alone.
-fn class_of(upstream: &UpstreamName, tool: &str) -> &'static str {
-    word(classify(upstream.as_str(), &Tool::named(tool)).class)
-}
-
 /// One thing around a call, as a condition's path names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
@@ -66,7 +69,13 @@ pub(super) enum Fact {
     Annotation(String),
 }
 
-const ANNOTATIONS: &str = "tool.annotations.";
+const ANNOTATION: &str = "tool.annotations.";
+
+/// The annotations of the protocol that are true or false.
+pub(super) const ANNOTATIONS: [&str; 4] = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
+
+/// What kinds of tools there are.
+pub(super) const CLASSES: [&str; 7] = ["read", "write", "destructive", "execute", "financial", "access", "unknown"];
 
 /// The names that a path may have beside `args.…`, for errors.
 pub(super) const NAMES: [&str; 6] =
@@ -82,7 +91,7 @@ impl Fact {
             "tool.name" => Self::Tool,
             "tool.class" => Self::Class,
             other => {
-                let name = other.strip_prefix(ANNOTATIONS)?;
+                let name = other.strip_prefix(ANNOTATION)?;
                 let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
                 Self::Annotation(plain.then(|| name.to_owned())?)
             }
@@ -97,8 +106,14 @@ impl Fact {
             Self::Upstream => "upstream".to_owned(),
             Self::Tool => "tool.name".to_owned(),
             Self::Class => "tool.class".to_owned(),
-            Self::Annotation(name) => format!("{ANNOTATIONS}{name}"),
+            Self::Annotation(name) => format!("{ANNOTATION}{name}"),
         }
+    }
+
+    /// Whether it is the server's word, and the server has not been heard: then it is doubt, and no silence of a server
+    /// that was.
+    pub(super) fn is_unheard(&self, call: &super::Call<'_>) -> bool {
+        matches!(self, Self::Class | Self::Annotation(_)) && call.around.listed.is_none()
     }
 
     /// What it is for this call, as a value that operators compare; `None` where it is not known.
@@ -109,8 +124,9 @@ impl Fact {
             Self::Agent => around.agent.map(text),
             Self::Owner => around.owner.map(text),
             Self::Upstream => Some(text(call.upstream.as_str())),
-            Self::Tool => Some(text(without_upstream(call))),
-            Self::Class => Some(text(class(call))),
+            // The same policy holds whether or not names carry the upstream's.
+            Self::Tool => Some(text(without_upstream(call.upstream, call.tool).unwrap_or(call.tool))),
+            Self::Class => around.listed.map(|listed| text(listed.class)),
             Self::Annotation(name) => {
                 around.listed.and_then(|listed| listed.annotations.get(name)).map(|value| Kind::Bool(*value))
             }
@@ -119,26 +135,17 @@ impl Fact {
     }
 }
 
-/// What the tool is taken for: as its server lists it, or where that is not known by its name alone.
-fn class(call: &super::Call<'_>) -> &'static str {
-    call.around.listed.map_or_else(|| class_of(call.upstream, call.tool), |listed| listed.class)
-}
-
-/// Whether the tool is taken for one that changes who may do what.
+/// Whether the tool is taken for one that changes who may do what: as its server lists it, or where that is not known by
+/// its name alone.
 pub(super) fn is_access(call: &super::Call<'_>) -> bool {
-    class(call) == Risk::Access.as_str()
+    let class = call.around.listed.map(|listed| listed.class);
+    class.unwrap_or_else(|| ToolFacts::named(call.upstream, call.tool).class) == Risk::Access.as_str()
 }
 
 /// As [`is_access`], of a tool of which nothing but the name is known, as a policy has it.
 pub(super) fn changes_access(name: &str) -> bool {
     let (upstream, tool) = name.split_once('/').unwrap_or(("", name));
     classify(upstream, &Tool::named(tool)).class == Some(Risk::Access)
-}
-
-/// The tool's name without the upstream's: the same policy holds whether or not names carry it.
-fn without_upstream<'a>(call: &super::Call<'a>) -> &'a str {
-    let rest = call.tool.strip_prefix(call.upstream.as_str()).and_then(|rest| rest.strip_prefix('/'));
-    rest.unwrap_or(call.tool)
 }
 
 /// Whether the call comes at such a time; `None` where it is not known when it comes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST: u64 = 3650 * 86400;
 
 /// What to write where a duration is asked for.
-pub(crate) const HINT: &str = "write a whole number and s, m, h or d, such as \"15m\"";
+pub(crate) const HINT: &str = "write a whole number and s, m, h or d, in quotes, such as \"15m\"";
 
 /// Reads `90s`, `15m`, `1h` or `7d`, up to ten years.
 ///

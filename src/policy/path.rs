@@ -3,7 +3,24 @@
 
 use std::fmt::Write as _;
 
-use crate::call::json::Node;
+use crate::call::json::{self, Kind, Node};
+
+/// Where a path leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'n, 'a> {
+    Value(&'n Node<'a>),
+    /// Nowhere: nothing is there.
+    Missing,
+    /// Nobody can say. Where an object or list should be stands something else that may hold one, as a text that some
+    /// servers read as JSON; or a name stands there that some take for the one of the path.
+    Doubtful,
+}
+
+impl<'n, 'a> From<Option<&'n Node<'a>>> for Place<'n, 'a> {
+    fn from(node: Option<&'n Node<'a>>) -> Self {
+        node.map_or(Self::Missing, Self::Value)
+    }
+}
 
 /// A path; it has at least one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +41,8 @@ impl Path {
         while !rest.is_empty() {
             if let Some(name) = rest.strip_prefix('.') {
                 let end = name.find(['.', '[', ']']).unwrap_or(name.len());
-                if end == 0 {
+                // Nothing is ever called so: `.*` of other languages is `[*]` here, and a blank is a slip.
+                if end == 0 || name[..end].contains('*') || name[..end].trim() != &name[..end] {
                     return None;
                 }
                 steps.push(Step::Member(name[..end].to_owned()));
@@ -56,12 +74,18 @@ impl Path {
         })
     }
 
-    /// Hands every value that the path means to `look`; `None` for each place where it leads nowhere, an array without
-    /// elements under `[*]` included.
-    pub(super) fn each<'n, 'a>(&self, arguments: Option<&'n Node<'a>>, look: &mut impl FnMut(Option<&'n Node<'a>>)) {
+    /// Where a path without `[*]` leads.
+    pub(super) fn place<'n, 'a>(&self, arguments: Option<&'n Node<'a>>) -> Place<'n, 'a> {
+        let mut place = Place::Missing;
+        self.each(arguments, &mut |found| place = found);
+        place
+    }
+
+    /// Hands every place that the path means to `look`; an array without elements under `[*]` is nowhere.
+    pub(super) fn each<'n, 'a>(&self, arguments: Option<&'n Node<'a>>, look: &mut impl FnMut(Place<'n, 'a>)) {
         match arguments {
             Some(node) => each(&self.0, node, look),
-            None => look(None),
+            None => look(Place::Missing),
         }
     }
 
@@ -88,20 +112,34 @@ impl Path {
     }
 }
 
-fn each<'n, 'a>(steps: &[Step], node: &'n Node<'a>, look: &mut impl FnMut(Option<&'n Node<'a>>)) {
-    let Some((step, rest)) = steps.split_first() else { return look(Some(node)) };
-    let next = match step {
-        Step::Member(name) => node.get(name),
-        Step::Element(at) => node.as_array().and_then(|elements| elements.get(*at)),
-        Step::Every => match node.as_array() {
-            Some(elements) if !elements.is_empty() => return elements.iter().for_each(|node| each(rest, node, look)),
-            _ => None,
-        },
+fn each<'n, 'a>(steps: &[Step], node: &'n Node<'a>, look: &mut impl FnMut(Place<'n, 'a>)) {
+    let Some((step, rest)) = steps.split_first() else { return look(Place::Value(node)) };
+    let next = match (step, &node.kind) {
+        (Step::Member(name), Kind::Object(members)) => member(name, members),
+        (Step::Element(at), Kind::Array(elements)) => elements.get(*at).into(),
+        (Step::Every, Kind::Array(elements)) if !elements.is_empty() => {
+            return elements.iter().for_each(|node| each(rest, node, look));
+        }
+        (Step::Every, Kind::Array(_)) | (_, Kind::Null | Kind::Bool(_) | Kind::Number(_)) => Place::Missing,
+        (_, Kind::String(_) | Kind::Array(_) | Kind::Object(_)) => Place::Doubtful,
     };
     match next {
-        Some(next) => each(rest, next, look),
-        None => look(None),
+        Place::Value(next) => each(rest, next, look),
+        nothing => look(nothing),
     }
+}
+
+/// The member of this name, unless another one could be taken for it.
+fn member<'n, 'a>(name: &str, members: &'n [json::Member<'a>]) -> Place<'n, 'a> {
+    let mut found = Place::Missing;
+    for member in members {
+        if member.key == name {
+            found = Place::Value(&member.value);
+        } else if json::alike(&member.key, name) {
+            return Place::Doubtful;
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -113,22 +151,36 @@ mod tests {
         let document = read_strict(arguments.as_bytes(), &Limits::default()).unwrap();
         let mut meant = Vec::new();
         let path = Path::parse(path).unwrap();
-        path.each(Some(document.root()), &mut |node| meant.push(node.map(|node| document.slice(node.span).to_owned())));
+        path.each(Some(document.root()), &mut |place| {
+            meant.push(match place {
+                Place::Value(node) => Some(document.slice(node.span).to_owned()),
+                Place::Missing => None,
+                Place::Doubtful => Some("?".to_owned()),
+            });
+        });
         meant
     }
 
     #[test]
     fn leads_to_every_value_it_means() {
-        let call = r#"{"a":{"b":1},"l":[{"x":1},{"y":2},{"x":null}],"none":[],"m":[[1,2],[3]]}"#;
+        let call = r#"{"a":{"b":1},"l":[{"x":1},{"y":2},{"x":null}],"none":[],"m":[[1,2],[3]],"s":"[{}]"}"#;
         for (path, expected) in [
             (".a.b", &[Some("1")][..]),
             (".a.c", &[None]),
-            (".a[0]", &[None]),
+            (".a[0]", &[Some("?")]),
+            (".a.b.c", &[None]),
+            (".B", &[None]),
+            (".A.b", &[Some("?")]),
+            (".s.x", &[Some("?")]),
+            (".l.x", &[Some("?")]),
+            (".l[2].x.y", &[None]),
             (".l[0].x", &[Some("1")]),
             (".l[3]", &[None]),
             (".l[*].x", &[Some("1"), None, Some("null")]),
             (".none[*]", &[None]),
-            (".a[*]", &[None]),
+            (".a[*]", &[Some("?")]),
+            (".s[*]", &[Some("?")]),
+            (".a.b[*]", &[None]),
             (".m[*][*]", &[Some("1"), Some("2"), Some("3")]),
         ] {
             let expected: Vec<_> = expected.iter().map(|text| text.map(str::to_owned)).collect();
@@ -139,7 +191,10 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_path_is_none() {
-        for bad in ["", ".", "x", "..a", "[", "[]", "[-1]", "[+1]", ".a]", ".a[1", ".a[**]", ".a[1].", ".a[ 1]"] {
+        for bad in [
+            "", ".", "x", "..a", "[", "[]", "[-1]", "[+1]", ".a]", ".a[1", ".a[**]", ".a[1].", ".a[ 1]", ".*",
+            ".a.*.b", ".a[].b", ".a ", ". a",
+        ] {
             assert_eq!(Path::parse(bad), None, "{bad}");
         }
     }

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
-use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+use globset::{GlobSet, GlobSetBuilder};
 
+use super::glob::Glob;
 use crate::call::UpstreamName;
 
 /// A name or glob of a policy file, in its readings.
@@ -20,7 +21,7 @@ pub(super) struct Pattern {
 #[derive(Clone, Debug)]
 enum Part {
     Name(String),
-    Glob(GlobMatcher),
+    Glob(Glob),
 }
 
 impl Part {
@@ -32,9 +33,8 @@ impl Part {
             return Ok(Self::Name(text.to_owned()));
         }
         // `*` crosses a `/`: tools may have one in their names, and a rule for `*` means them too.
-        let glob = GlobBuilder::new(&single_stars(text)).literal_separator(false).backslash_escape(true).build();
-        let glob = glob.map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))?;
-        Ok(Self::Glob(glob.compile_matcher()))
+        let glob = Glob::new(&single_stars(text)).map_err(|why| format!("{text:?} is not a glob: {why}"))?;
+        Ok(Self::Glob(glob))
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -47,6 +47,19 @@ impl Part {
     fn is_name(&self) -> bool {
         matches!(self, Self::Name(_))
     }
+
+    /// Whether it speaks of a `/` itself, and none of its wildcards has to reach over one.
+    fn has_slash(&self) -> bool {
+        match self {
+            Self::Name(own) => own.contains('/'),
+            Self::Glob(glob) => glob.text().contains('/'),
+        }
+    }
+}
+
+/// A tool's name without its upstream's before it; `None` where it carries none.
+pub(super) fn without_upstream<'t>(upstream: &UpstreamName, tool: &'t str) -> Option<&'t str> {
+    tool.strip_prefix(upstream.as_str())?.strip_prefix('/')
 }
 
 /// The same glob without `**`, which in paths means whole folders (`**/x` would match `x`) and here means `*`.
@@ -138,6 +151,8 @@ enum Reading {
 struct Hit {
     rule: usize,
     reading: Reading,
+    /// Whether what is matched has a `/` of its own.
+    has_slash: bool,
 }
 
 /// Many patterns, ready to be matched.
@@ -145,7 +160,7 @@ struct Hit {
 pub(super) struct Matcher {
     names: HashMap<String, Vec<Hit>>,
     globs: GlobSet,
-    hits: Vec<(GlobMatcher, Hit)>,
+    hits: Vec<(Glob, Hit)>,
 }
 
 impl Matcher {
@@ -159,16 +174,17 @@ impl Matcher {
         let mut add = |part: &Part, hit: Hit| match part {
             Part::Name(name) => names.entry(name.clone()).or_default().push(hit),
             Part::Glob(glob) => {
-                globs.add(glob.glob().clone());
+                globs.add(glob.of_bytes().clone());
                 hits.push((glob.clone(), hit));
             }
         };
         for (rule, pattern) in patterns.into_iter().enumerate() {
             match &pattern.parts {
-                None => add(&pattern.whole, Hit { rule, reading: Reading::AnyUpstream }),
+                None => add(&pattern.whole, Hit { rule, reading: Reading::AnyUpstream, has_slash: false }),
                 Some((upstream, tool)) => {
-                    add(tool, Hit { rule, reading: Reading::Upstream(upstream.clone()) });
-                    add(&pattern.whole, Hit { rule, reading: Reading::OwnSlash });
+                    let reading = Reading::Upstream(upstream.clone());
+                    add(tool, Hit { rule, reading, has_slash: tool.has_slash() });
+                    add(&pattern.whole, Hit { rule, reading: Reading::OwnSlash, has_slash: true });
                 }
             }
         }
@@ -179,16 +195,20 @@ impl Matcher {
     /// Every pattern that matches this tool, each once, in their order. The tool's name may itself begin with
     /// `<upstream>/`. `known`: the configured upstreams; empty where they are not known.
     pub fn find(&self, upstream: &UpstreamName, tool: &str, known: &[UpstreamName]) -> Vec<Found> {
+        let without_prefix = without_upstream(upstream, tool);
         let upstream = upstream.as_str();
         let mut found = Vec::new();
-        let without_prefix = tool.strip_prefix(upstream).and_then(|rest| rest.strip_prefix('/'));
+        // `i*` is no permission for `iam/x`: its star would reach over the upstream's name.
+        let permits = |hit: &Hit| without_prefix.is_none() || hit.has_slash;
         let own_slash = match tool.split_once('/') {
             Some((first, _)) => first == upstream || (!known.is_empty() && known.iter().all(|k| k.as_str() != first)),
             None => false,
         };
         self.collect(tool, &mut |hit| match &hit.reading {
-            Reading::AnyUpstream => found.push(Found { rule: hit.rule, permits: true }),
-            Reading::Upstream(part) if part.matches(upstream) => found.push(Found { rule: hit.rule, permits: true }),
+            Reading::AnyUpstream => found.push(Found { rule: hit.rule, permits: permits(hit) }),
+            Reading::Upstream(part) if part.matches(upstream) => {
+                found.push(Found { rule: hit.rule, permits: permits(hit) });
+            }
             Reading::Upstream(_) => {}
             Reading::OwnSlash => found.push(Found { rule: hit.rule, permits: own_slash }),
         });
@@ -242,8 +262,9 @@ impl Matcher {
 
     fn collect(&self, name: &str, take: &mut dyn FnMut(&Hit)) {
         self.names.get(name).into_iter().flatten().for_each(&mut *take);
-        if name.ends_with("..") {
-            // The set takes names for paths, and sees no file name in one that ends in `..`.
+        if name.ends_with("..") || !name.is_ascii() {
+            // The set takes names for paths, and sees no file name in one that ends in `..`; and it takes bytes for
+            // characters.
             self.hits.iter().filter(|(glob, _)| glob.is_match(name)).for_each(|(_, hit)| take(hit));
         } else if !self.globs.is_empty() {
             self.globs.matches(name).into_iter().for_each(|at| take(&self.hits[at].1));

@@ -216,10 +216,10 @@ fn test(path: &str, operator: &Operator) -> Vec<(&'static str, Json)> {
             Json::List(values.iter().map(|value| Json::Text(value.to_string())).collect())
         }
         Operator::Compare(_, bound) => Json::Text(bound.to_string()),
-        Operator::Regex(regex) => Json::string(regex.as_str()),
+        Operator::Regex(regex) => Json::string(regex.text()),
         Operator::Exists(true) => return fields,
         Operator::Exists(false) => truth(false),
-        Operator::Glob(globs) => one_or_list(globs.iter().map(|glob| glob.glob().glob().to_owned()).collect()),
+        Operator::Glob(globs) => one_or_list(globs.iter().map(|glob| glob.text().to_owned()).collect()),
         Operator::Cidr(networks) => one_or_list(networks.shown()),
     };
     fields.push(("value", value));
@@ -229,11 +229,11 @@ fn test(path: &str, operator: &Operator) -> Vec<(&'static str, Json)> {
 fn time(schedule: &Schedule) -> Json {
     let clock = |time: jiff::civil::Time| Json::string(&time.strftime("%H:%M").to_string());
     let mut fields = vec![("zone", Json::string(&schedule.zone_name))];
-    if schedule.from != schedule.to {
+    if !schedule.is_of_whole_days() {
         fields.extend([("from", clock(schedule.from)), ("to", clock(schedule.to))]);
     }
     let days = DAYS.iter().filter(|(_, day)| schedule.days.contains(day)).map(|(name, _)| *name);
-    if schedule.days.len() < DAYS.len() || schedule.from == schedule.to {
+    if schedule.days.len() < DAYS.len() {
         fields.push(("days", Json::strings(days)));
     }
     Json::Object(fields)

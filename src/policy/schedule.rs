@@ -26,13 +26,18 @@ pub(super) struct Schedule {
     pub zone: TimeZone,
     /// The first moment.
     pub from: Time,
-    /// The moment behind the last; the same as `from` means the whole day.
+    /// The moment behind the last; the same as `from` means that of the next day.
     pub to: Time,
     /// Never empty.
     pub days: Vec<Weekday>,
 }
 
 impl Schedule {
+    /// Whether its days are those of the calendar, from midnight to midnight.
+    pub(super) fn is_of_whole_days(&self) -> bool {
+        self.from == self.to && self.from == Time::midnight()
+    }
+
     /// Whether the moment lies within; `None` where no calendar reaches it. By the clock on the wall of that zone: in
     /// the hour that a change of the clocks repeats it holds twice, what such a change leaves out does not come.
     pub(super) fn holds(&self, moment: Millis) -> Option<bool> {

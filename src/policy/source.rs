@@ -71,6 +71,20 @@ fn kind(node: &Node<'_>) -> &'static str {
     }
 }
 
+/// Other names of keys, in other policies and in plain words.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("approvers", "reviewers"),
+    ("conditions", "require"),
+    ("description", "note"),
+    ("hidden", "hide"),
+    ("name", "counter"),
+    ("quorum", "approvals"),
+];
+
+/// What some write beside `approval` that belongs into it.
+const WITHIN_APPROVAL: [&str; 8] =
+    ["when", "timeout", "on_timeout", "escalate_to", "approvals", "reviewers", "context", "message"];
+
 /// Collects problems by byte offset; [`Reader::finish`] gives them line and column.
 #[derive(Debug)]
 pub(crate) struct Reader<'r> {
@@ -127,9 +141,13 @@ impl<'r> Reader<'r> {
         self.map(at)?;
         for (key, offset, value) in at.members() {
             if !known.contains(&key) {
-                let hint = match closest(key, known) {
-                    Some(meant) => format!("did you mean {}?", json::quote(meant)),
-                    None => format!("known here: {}", known.join(", ")),
+                let elsewhere = ELSEWHERE.iter().find(|(other, meant)| *other == key && known.contains(meant));
+                let hint = match (elsewhere.map(|(_, meant)| *meant).or_else(|| closest(key, known)), known) {
+                    _ if WITHIN_APPROVAL.contains(&key) && known.contains(&"approval") => {
+                        format!("write it within \"approval\": {{{}: …}}", json::quote(key))
+                    }
+                    (Some(meant), _) => format!("did you mean {}?", json::quote(meant)),
+                    (None, known) => format!("known here: {}", known.join(", ")),
                 };
                 self.error_at(offset, &value.pointer, format!("unknown key {}", json::quote(key)), hint);
             }

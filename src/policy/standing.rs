@@ -1,7 +1,7 @@
 //! Whether a call is like the one on which a standing approval was granted: every argument that is not open is the same,
 //! and each open one matches its glob.
 
-use super::condition::glob;
+use super::glob::Glob;
 use crate::call::json::{Kind, Limits, Member, Node, canonical_members, read_strict};
 use crate::call::{ANY, Open};
 
@@ -26,7 +26,7 @@ fn is_match(pattern: &str, value: &Node<'_>) -> bool {
     }
     let Kind::String(text) = &value.kind else { return false };
     let climbs = text.split(['/', '\\']).any(|part| part == "..");
-    !climbs && glob(pattern).is_ok_and(|glob| glob.is_match(&**text))
+    !climbs && Glob::new(pattern).is_ok_and(|glob| glob.is_match(text))
 }
 
 #[cfg(test)]

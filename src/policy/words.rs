@@ -1,7 +1,10 @@
 //! Conditions in words, for people who read what a policy does.
 
+use jiff::civil::Time;
+
 use super::circumstances::Fact;
 use super::condition::{Comparison, Condition, Operator};
+use super::glob::Glob;
 use super::schedule::{DAYS, Schedule};
 
 impl Condition {
@@ -41,12 +44,12 @@ impl Operator {
             Self::Compare(Comparison::LessOrEqual, bound) => format!("is at most {bound}"),
             Self::Compare(Comparison::Greater, bound) => format!("is more than {bound}"),
             Self::Compare(Comparison::GreaterOrEqual, bound) => format!("is at least {bound}"),
-            Self::Regex(regex) => format!("matches /{}/", regex.as_str()),
+            Self::Regex(regex) => format!("matches /{}/", regex.text()),
             Self::Contains(value) => format!("contains {value}"),
             Self::Exists(true) => "is given".to_owned(),
             Self::Exists(false) => "is not given".to_owned(),
             Self::Glob(globs) => {
-                format!("looks like {}", globs.iter().map(|glob| glob.glob().glob()).collect::<Vec<_>>().join(" or "))
+                format!("looks like {}", globs.iter().map(Glob::text).collect::<Vec<_>>().join(" or "))
             }
             Self::Cidr(networks) => format!("lies in {}", networks.shown().join(" or ")),
         }
@@ -74,10 +77,11 @@ impl Schedule {
         } else {
             String::new()
         };
-        let hours = if self.from == self.to {
+        let over_night = if self.from >= self.to && self.to > Time::midnight() { " of the next day" } else { "" };
+        let hours = if self.is_of_whole_days() {
             "comes".to_owned()
         } else {
-            format!("comes between {} and {}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
+            format!("comes between {} and {}{over_night}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
         };
         format!("it {hours}{days} ({})", self.zone_name)
     }

@@ -110,8 +110,7 @@ impl Store {
                 let reviewers = disable_again(tx).await?;
                 let tools = unpin_older(tx).await?;
                 let standing = standing::end_all(tx).await?;
-                let done =
-                    Aftermath { pending, sessions, links, tokens, agents, reviewers, standing, tools, ..calls };
+                let done = Aftermath { pending, sessions, links, tokens, agents, reviewers, standing, tools, ..calls };
                 consume_mark(tx.connection()).await?;
                 let restoration = Restoration { found, at: tx.now(), done };
                 let sql = "INSERT INTO meta (key, value) VALUES ($1, $2)

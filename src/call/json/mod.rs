@@ -21,7 +21,7 @@ mod tests;
 
 pub use canonical::{canonical, canonical_members};
 pub use document::{Document, Kind, Member, Node, Span, push_pointer};
-pub use duplicates::duplicates;
+pub use duplicates::{alike, duplicates};
 pub use edit::{compact_lines, cut_elements, cut_member, element_cuts, member_cuts, splice};
 pub use error::{JsonError, JsonErrorKind};
 pub use parser::{DEEPEST, read_reporting, read_strict};

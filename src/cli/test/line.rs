@@ -10,7 +10,7 @@ use crate::policy::rehearse::Decision;
 const SOMEBODY: &str = "agent";
 
 /// Where calls go that name no upstream while no configuration is known.
-const SOMEWHERE: &str = "upstream";
+pub(super) const SOMEWHERE: &str = "upstream";
 
 const KEYS: [&str; 9] = ["tool", "arguments", "method", "params", "agent", "upstream", "at", "expect", "note"];
 
@@ -162,7 +162,7 @@ pub(super) fn expected(line: &[u8]) -> Expected {
     known.map_or_else(
         || {
             let words = Decision::ALL.map(Decision::as_str).join(", ");
-            let text = document.slice(expected.span);
+            let text = expected.as_str().unwrap_or_else(|| document.slice(expected.span));
             Expected::Unreadable(format!("\"expect\" is {}, not one of {words}", shortened(text)))
         },
         Expected::Decision,

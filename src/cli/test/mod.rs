@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigProblem, Partial, unreadable};
 use crate::policy::duration::positive_duration;
 use crate::policy::rehearse::{Decision, Rehearsal, Ruled};
-use crate::policy::{self, Call, Circumstances, Defaults, Policy, Severity, Syntax};
+use crate::policy::{self, Call, Circumstances, Defaults, Policy, Severity, Syntax, ToolFacts};
 
 /// As many lines are told in the summary; the others are counted.
 const MOST_TOLD: usize = 20;
@@ -156,6 +156,12 @@ fn rehearse(text: &[u8], policy: &Policy, upstreams: &[UpstreamName], json: bool
     if let Some(more) = differing.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
         complain(format!("and {more} more"));
     }
+    if upstreams.is_empty() {
+        let somewhere = line::SOMEWHERE;
+        complain(format!(
+            "no placet.toml was read, so a line without \"upstream\" goes to one that is called {somewhere}"
+        ));
+    }
     Exit::No
 }
 
@@ -173,7 +179,9 @@ fn judge(rehearsal: &mut Rehearsal<'_>, line: &[u8], upstreams: &[UpstreamName],
             match line.asked {
                 Asked::Tool { tool, arguments } => {
                     // Owners, and what servers say of their tools, are not known here.
-                    let around = Circumstances { agent: Some(line.agent), now: Some(*at), ..Circumstances::default() };
+                    let named = ToolFacts::named(&line.upstream, tool);
+                    let (agent, listed, now) = (Some(line.agent), Some(&named), Some(*at));
+                    let around = Circumstances { agent, listed, now, owner: None };
                     let call = Call { upstream: &line.upstream, tool, arguments, around };
                     (visible(tool), rehearsal.call(line.agent, &call, *at))
                 }

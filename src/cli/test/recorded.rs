@@ -14,7 +14,7 @@ use crate::cli::identity::in_runtime;
 use crate::cli::{Exit, complain, say, visible};
 use crate::clock::Clock;
 use crate::policy::rehearse::Rehearsal;
-use crate::policy::{Call, Circumstances, Policy};
+use crate::policy::{Call, Circumstances, Policy, ToolFacts};
 use crate::store::{Made, RecordedCall, Snapshot};
 
 /// Calls read at once.
@@ -83,7 +83,9 @@ impl Found {
             return;
         }
         let arguments = kept.as_ref().and_then(|params| params.root().get("arguments"));
-        let around = Circumstances { agent: Some(&call.agent), now: Some(call.at), ..Circumstances::default() };
+        let named = ToolFacts::named(&upstream, &call.tool);
+        let (agent, listed, now) = (Some(&*call.agent), Some(&named), Some(call.at));
+        let around = Circumstances { agent, listed, now, owner: None };
         let asked = Call { upstream: &upstream, tool: &call.tool, arguments, around };
         let ruled = rehearsal.call(&call.agent, &asked, call.at);
         if !counts {

@@ -2,7 +2,8 @@
 //! call, an answer comes, and doubt never allows.
 //!
 //! What *requires* holds only if it surely is so. What *restricts* (`deny_if`, `when`) takes hold where it may be so: a
-//! value that cannot be compared counts as a match, and so does a missing one under `neq`, `not_in` and `not`.
+//! value that cannot be compared counts as a match, and so does a missing one under `neq`, `not_in` and `not`. Where the
+//! path leads into something else than it says, or two readers would read two values, nothing can be compared.
 //!
 //! `[*]` means every element where something is required, any element where something restricts; a `not` turns that
 //! round, so that `not` speaks of each element as the condition within it does.
@@ -12,7 +13,7 @@ mod operator;
 mod tests;
 mod value;
 
-pub(super) use operator::{Comparison, Networks, Operator, glob};
+pub(super) use operator::{Comparison, Networks, Operator};
 pub(super) use value::Value;
 
 use self::operator::Judged;
@@ -73,10 +74,10 @@ impl Condition {
         match self {
             Self::Test(path, operator) => {
                 let mut takes_hold = false;
-                path.each(call.arguments, &mut |node| takes_hold |= operator.may_be(operator.judge(node)));
+                path.each(call.arguments, &mut |place| takes_hold |= operator.may_be(operator.judge(place)));
                 takes_hold
             }
-            Self::Fact(fact, operator) => operator.may_be(operator.judge(fact.of(call).as_ref())),
+            Self::Fact(fact, operator) => operator.may_be(known(fact, operator, call)),
             // A time that no calendar reaches is no reason to let something pass.
             Self::Time(schedule) => circumstances::is_within(schedule, call).unwrap_or(true),
             Self::Not(inner) => inner.truth(call, Several::Each) != Truth::Yes,
@@ -89,10 +90,10 @@ impl Condition {
         match self {
             Self::Test(path, operator) => {
                 let mut found = Found::default();
-                path.each(call.arguments, &mut |node| found.add(operator.judge(node).into()));
+                path.each(call.arguments, &mut |place| found.add(operator.judge(place).into()));
                 if several == Several::Each { found.all() } else { found.any() }
             }
-            Self::Fact(fact, operator) => operator.judge(fact.of(call).as_ref()).into(),
+            Self::Fact(fact, operator) => known(fact, operator, call).into(),
             Self::Time(schedule) => match circumstances::is_within(schedule, call) {
                 Some(true) => Truth::Yes,
                 Some(false) => Truth::No,
@@ -107,6 +108,11 @@ impl Condition {
             Self::All(inner) => Found::of(inner, call, several).all(),
         }
     }
+}
+
+/// What an operator says of something around the call.
+fn known(fact: &Fact, operator: &Operator, call: &Call<'_>) -> Judged {
+    if fact.is_unheard(call) { Judged::CannotCompare } else { operator.judge(fact.of(call).as_ref().into()) }
 }
 
 /// Which answers there were.

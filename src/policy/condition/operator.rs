@@ -3,13 +3,14 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use globset::{GlobBuilder, GlobMatcher};
-use ipnet::IpNet;
-use regex::Regex;
+use ipnet::{IpNet, Ipv6Net};
 
 use super::value::Value;
 use crate::call::json::{Kind, Node};
 use crate::policy::decimal::Decimal;
+use crate::policy::glob::Glob;
+use crate::policy::path::Place;
+use crate::policy::re2::Re2;
 
 /// An operator with what it compares with.
 #[derive(Clone, Debug)]
@@ -20,24 +21,15 @@ pub(in crate::policy) enum Operator {
     NotIn(Vec<Value>),
     Compare(Comparison, Decimal),
     /// Somewhere in a string.
-    Regex(Regex),
+    Regex(Re2),
     /// A string's part, or a list's element.
     Contains(Value),
     /// Present and not null, or the opposite of it.
     Exists(bool),
     /// A whole string, by any of these.
-    Glob(Vec<GlobMatcher>),
+    Glob(Vec<Glob>),
     /// An address or network, wholly within one of these.
     Cidr(Networks),
-}
-
-/// Reads a glob, whose `*` matches anything, `/` included.
-///
-/// # Errors
-/// Says what is wrong with it.
-pub(in crate::policy) fn glob(text: &str) -> Result<GlobMatcher, String> {
-    let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
-    glob.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
 }
 
 /// How numbers are compared.
@@ -56,7 +48,8 @@ pub(super) enum Judged {
     No,
     /// There is no value.
     Missing,
-    /// It is of a type that this operator does not compare, or beyond what can be represented.
+    /// It is of a type that this operator does not compare, or beyond what can be represented, or nobody can say what
+    /// it is.
     CannotCompare,
 }
 
@@ -99,7 +92,12 @@ impl Operator {
         }
     }
 
-    pub(super) fn judge(&self, node: Option<&Node<'_>>) -> Judged {
+    pub(super) fn judge(&self, place: Place<'_, '_>) -> Judged {
+        let node = match place {
+            Place::Value(node) => Some(node),
+            Place::Missing => None,
+            Place::Doubtful => return Judged::CannotCompare,
+        };
         if let Self::Exists(wanted) = self {
             let there = node.is_some_and(|node| !node.is_null());
             return Judged::of(Some(there == *wanted));
@@ -180,10 +178,27 @@ impl Networks {
         self.0.iter().map(ToString::to_string).collect()
     }
 
-    /// Whether this address or network lies wholly within one of them; `None` if it is neither.
+    /// Whether this address or network lies wholly within one of them; `None` if it is neither, or reaches into one of
+    /// them from outside, or stands for an address of version 4 that only a translator of addresses knows.
     fn hold(&self, text: &str) -> Option<bool> {
         let asked = network(text)?;
-        Some(self.0.iter().any(|network| network.contains(&asked)))
+        if self.0.iter().any(|network| network.contains(&asked)) {
+            return Some(true);
+        }
+        let reaches = self.0.iter().any(|network| asked.contains(network));
+        let translated = matches!(asked, IpNet::V6(asked) if is_translated(asked))
+            && self.0.iter().any(|network| matches!(network, IpNet::V4(_)));
+        (!reaches && !translated).then_some(false)
+    }
+}
+
+/// Whether it has an address of version 4 within it: translated (RFC 6052), compatible (RFC 4291), or of a tunnel
+/// (RFC 3056).
+fn is_translated(asked: Ipv6Net) -> bool {
+    match asked.addr().segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x2002, ..] => true,
+        [0, 0, 0, 0, 0, 0, high, low] => high > 0 || low > 1,
+        _ => false,
     }
 }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use super::amount::Amount;
 use super::kept::{BadKept, Kept};
 use super::window::{Fit, Slot, Slots, Window};
-use super::{CounterName, Exceeded, LimitScope, LimitUse, NotReserved, Scope};
+use super::{Add, CounterName, Exceeded, LimitScope, LimitUse, NotReserved, Scope, TOO_LONG, Uncountable};
 use crate::call::{AgentId, Millis, UpstreamName};
+use crate::policy::path::Path;
+use crate::policy::pattern::without_upstream;
 
 /// How many counters one limit keeps in one window. Only `scope: "tool"` can come near: the agent chooses the names.
 /// Beyond it the limit counts as reached, for what it has not seen in this window.
@@ -31,7 +33,10 @@ impl Sharer {
             Scope::Grant => Self::Grant(who.agent, who.upstream.clone()),
             Scope::Agent => Self::Agent(who.agent),
             Scope::Upstream => Self::Upstream(who.upstream.clone()),
-            Scope::Tool => Self::Tool(who.upstream.clone(), who.tool.to_owned()),
+            Scope::Tool => {
+                let tool = without_upstream(who.upstream, who.tool).unwrap_or(who.tool);
+                Self::Tool(who.upstream.clone(), tool.to_owned())
+            }
             Scope::Global => Self::Global,
         }
     }
@@ -73,8 +78,29 @@ pub(super) struct Taken {
 struct Wanted<'l> {
     name: &'l Arc<CounterName>,
     sharer: Sharer,
-    /// Once for all limits; where they differ, the most.
+    /// Once for all limits: the most that one of them counts a call as, or the sum of the arguments that they add up.
     add: Amount,
+    /// The arguments that are added up.
+    summed: Vec<&'l Path>,
+    sum: Amount,
+}
+
+impl<'l> Wanted<'l> {
+    /// Adds what one limit says.
+    fn put(&mut self, limit: &'l LimitUse, who: &LimitScope<'_>) -> Result<(), Uncountable> {
+        let own = limit.add.of(who.arguments)?;
+        let Add::Sum { rule, path } = &limit.add else {
+            self.add = own.max(std::mem::replace(&mut self.add, Amount::ZERO));
+            return Ok(());
+        };
+        if !self.summed.contains(&path) {
+            self.summed.push(path);
+            let too_long = || Uncountable { rule: rule.clone(), argument: path.in_full(), why: TOO_LONG };
+            self.sum = self.sum.plus(&own).ok_or_else(too_long)?;
+            self.add = self.sum.clone().max(std::mem::replace(&mut self.add, Amount::ZERO));
+        }
+        Ok(())
+    }
 }
 
 /// The counters of one limit, one for each who shares it.
@@ -143,13 +169,13 @@ impl Counters {
         let now = reckoned(now);
         let (mut wanted, mut checks) = (Vec::<Wanted<'_>>::new(), Vec::new());
         for limit in limits.iter().map(Borrow::borrow) {
-            let add = limit.add.of(who.arguments).map_err(NotReserved::Uncountable)?;
-            let at = wanted.iter().position(|known| *known.name == limit.name);
-            match at {
-                Some(at) => wanted[at].add = add.max(std::mem::replace(&mut wanted[at].add, Amount::ZERO)),
-                None => wanted.push(Wanted { name: &limit.name, sharer: Sharer::of(limit.name.scope, who), add }),
+            let at = wanted.iter().position(|known| *known.name == limit.name).unwrap_or(wanted.len());
+            if at == wanted.len() {
+                let (sharer, add, sum) = (Sharer::of(limit.name.scope, who), Amount::ZERO, Amount::ZERO);
+                wanted.push(Wanted { name: &limit.name, sharer, add, summed: Vec::new(), sum });
             }
-            checks.push((at.unwrap_or(wanted.len() - 1), limit));
+            wanted[at].put(limit, who).map_err(NotReserved::Uncountable)?;
+            checks.push((at, limit));
         }
         let mut exceeded: Option<(Fit, &LimitUse)> = None;
         for (at, limit) in checks {
@@ -169,7 +195,7 @@ impl Counters {
     }
 
     fn fit(&mut self, wanted: &Wanted<'_>, limit: &LimitUse, now: Millis) -> Fit {
-        let Wanted { name, sharer, add } = wanted;
+        let Wanted { name, sharer, add, .. } = wanted;
         let family = self.family(name, now);
         let allows = |sum: &Amount| limit.bound.as_ref().is_none_or(|bound| bound.allows(sum));
         if let Some(slots) = family.sharers.get_mut(sharer) {
@@ -187,7 +213,7 @@ impl Counters {
     fn take(&mut self, wanted: Vec<Wanted<'_>>, now: Millis) -> Reservation {
         self.seq += 1;
         let mut taken = Vec::with_capacity(wanted.len());
-        for Wanted { name, sharer, add } in wanted.into_iter().filter(|wanted| !wanted.add.is_zero()) {
+        for Wanted { name, sharer, add, .. } in wanted.into_iter().filter(|wanted| !wanted.add.is_zero()) {
             let seq = self.seq;
             let family = self.family(name, now);
             let slots = family.sharers.entry(sharer.clone()).or_default();

@@ -1,8 +1,8 @@
 //! Limits: what a call adds to which counter, and how much that may hold.
 //!
 //! A counter belongs to the entry that names it, or is shared under an owner's name. All of a call's counters are
-//! reserved together or not at all ([`Counters::reserve`]); several limits on one counter add once. What they count in
-//! is a [`window`].
+//! reserved together or not at all ([`Counters::reserve`]); several limits on one counter add once, but each argument
+//! that they add up is added. What they count in is a [`window`].
 
 mod amount;
 mod counters;
@@ -16,12 +16,15 @@ use std::time::Duration;
 use crate::call::json::Node;
 use crate::call::{AgentId, Millis, UpstreamName};
 
-use super::path::Path;
+use super::path::{Path, Place};
 
 pub(super) use amount::{Amount, NoAmount};
 pub use counters::{Counters, Reservation};
 pub use kept::{BadKept, Kept};
 pub(super) use window::Window;
+
+/// What is said of a number that cannot be summed.
+const TOO_LONG: &str = "is too large or too fine to be added up exactly";
 
 /// Who shares a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,16 +117,17 @@ impl Add {
             Self::Count(number) => return Ok(Amount::Whole(*number)),
             Self::Sum { rule, path } => (rule, path),
         };
-        let found = match path.of(arguments) {
-            None => Err("is missing"),
-            Some(node) => match node.as_number().map(Amount::parse) {
+        let why = match path.place(arguments) {
+            Place::Missing => "is missing",
+            Place::Doubtful => "can be read in more than one way",
+            Place::Value(node) => match node.as_number().map(Amount::parse) {
                 Some(Ok(amount)) => return Ok(amount),
-                Some(Err(NoAmount::Negative)) => Err("is less than 0"),
-                Some(Err(NoAmount::TooLong)) => Err("is too large or too fine to be added up exactly"),
-                None => Err("is not a number"),
+                Some(Err(NoAmount::Negative)) => "is less than 0",
+                Some(Err(NoAmount::TooLong)) => TOO_LONG,
+                None => "is not a number",
             },
         };
-        found.map_err(|why| Uncountable { rule: rule.clone(), argument: path.in_full(), why })
+        Err(Uncountable { rule: rule.clone(), argument: path.in_full(), why })
     }
 }
 

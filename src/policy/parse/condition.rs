@@ -1,16 +1,15 @@
 //! Conditions: `require` and `deny_if` of an entry, `when` of an approval.
 
 use crate::policy::circumstances::{self, Fact};
-use crate::policy::condition::{Comparison, Condition, Networks, Operator, Value, glob};
+use crate::policy::condition::{Comparison, Condition, Networks, Operator, Value};
 use crate::policy::decimal::Decimal;
+use crate::policy::glob::Glob;
 use crate::policy::model::Clause;
 use crate::policy::path::Path;
 use crate::policy::problem::closest;
+use crate::policy::re2::Re2;
 use crate::policy::schedule::{self, Schedule};
 use crate::policy::source::{At, Fields, Reader};
-
-/// A compiled regular expression may take this much memory.
-const LARGEST_REGEX: usize = 1 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Op {
@@ -96,7 +95,10 @@ fn test(reader: &mut Reader<'_>, at: &At<'_, '_>, told: &[&str]) -> Option<Condi
     let operator = operator(reader, &fields, op?)?;
     Some(match subject? {
         Subject::Argument(path) => Condition::Test(path, operator),
-        Subject::Fact(fact) => Condition::Fact(fact, operator),
+        Subject::Fact(fact) => {
+            super::fact::check(reader, &fields, &fact, &operator);
+            Condition::Fact(fact, operator)
+        }
     })
 }
 
@@ -126,7 +128,8 @@ fn op_of(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Op> {
     let word = at.node.as_str().unwrap_or_default();
     if let Some((_, meant)) = ELSEWHERE.iter().find(|(other, _)| *other == word) {
         reader.error(at, format!("{word:?} is not known here"), &format!("did you mean \"{meant}\"?"));
-        return None;
+        // So that what is wrong with the value is said as well.
+        return OPS.iter().find(|(name, _)| name == meant).map(|(_, op)| *op);
     }
     reader.choice(at, &OPS)
 }
@@ -139,9 +142,12 @@ enum Subject {
 
 fn subject(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Subject> {
     let text = at.node.as_str().unwrap_or_default();
-    let meant = ["arguments", "params", "$args", "arg"].iter().find_map(|other| text.strip_prefix(other));
-    let hint = match (meant.filter(|rest| rest.starts_with(['.', '['])), closest(text, &circumstances::NAMES)) {
-        (Some(rest), _) => format!("did you mean \"args{rest}\"?"),
+    let meant = ["arguments", "params", "$args", "arg", "$"].iter().find_map(|other| text.strip_prefix(other));
+    let every = text.replace(".*", "[*]").replace("[]", "[*]").replace(' ', "");
+    let every = Some(every).filter(|every| every != text && every.strip_prefix("args").and_then(Path::parse).is_some());
+    let meant = meant.filter(|rest| rest.starts_with(['.', '['])).map(|rest| format!("args{rest}")).or(every);
+    let hint = match (meant, closest(text, &circumstances::NAMES)) {
+        (Some(path), _) => format!("did you mean {path:?}?"),
         (None, Some(name)) => format!("did you mean \"{name}\"?"),
         (None, None) => format!(
             "write args.user.name, args.list[0] or args.list[*].id for an argument, or one of {}",
@@ -180,11 +186,12 @@ fn schedule(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Schedule> {
         }
         None => schedule::DAYS.map(|(_, day)| day).to_vec(),
     };
-    if fields.get("from").is_none() && fields.get("to").is_none() && fields.get("days").is_none() {
-        reader.error(at, "this is every time of every day", "add \"from\" and \"to\", or \"days\"");
+    let (from, to) = (from?.unwrap_or_default(), to?.unwrap_or_default());
+    if from == to && schedule::DAYS.iter().all(|(_, day)| days.contains(day)) {
+        let hint = "add \"from\" and \"to\", which are not the same, or \"days\"";
+        reader.error(at, "this is every time of every day", hint);
         return None;
     }
-    let (from, to) = (from?.unwrap_or_default(), to?.unwrap_or_default());
     (!days.is_empty()).then_some(Schedule { zone_name, zone: zone?, from, to, days })
 }
 
@@ -199,9 +206,9 @@ fn operator(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, op: Op) -> Option<
         Op::Neq => Operator::NotEqual(value(reader, &at)?),
         Op::In => Operator::In(values(reader, &at)?),
         Op::NotIn => Operator::NotIn(values(reader, &at)?),
-        Op::Contains => Operator::Contains(value(reader, &at)?),
+        Op::Contains => Operator::Contains(part(reader, &at)?),
         Op::Compare(comparison) => Operator::Compare(comparison, number(reader, &at)?),
-        Op::Regex => Operator::Regex(reader.parsed(&at, "write a regular expression (RE2 syntax)", regex)?),
+        Op::Regex => Operator::Regex(reader.parsed(&at, "write a regular expression (RE2 syntax)", Re2::new)?),
         Op::Glob => Operator::Glob(texts(reader, &at, "write a glob, or a list of globs", glob)?),
         Op::Cidr => {
             let hint = "write a network such as \"10.0.0.0/8\", or a list of them";
@@ -215,6 +222,17 @@ fn operator(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, op: Op) -> Option<
         }
         Op::Exists => return None,
     })
+}
+
+/// What a string or list may contain.
+fn part(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Value> {
+    let part = value(reader, at)?;
+    if matches!(part, Value::List(_)) {
+        let words = "\"contains\" looks for this whole list as one element of a list, not for what is in it";
+        let hint = "for any of several values write {\"any\": [...]} with a \"contains\" for each";
+        reader.warn(at.node.span.start, &at.pointer, words, hint);
+    }
+    Some(part)
 }
 
 fn value(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Option<Value> {
@@ -265,15 +283,6 @@ fn texts<T>(
     elements.iter().map(|at| reader.parsed(at, hint, &read)).collect::<Vec<_>>().into_iter().collect()
 }
 
-fn regex(text: &str) -> Result<regex::Regex, String> {
-    let built = regex::RegexBuilder::new(text).size_limit(LARGEST_REGEX).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => format!("{text:?} is too large once it is compiled"),
-        // The last line says what is wrong, those before it show where.
-        other => {
-            let words = other.to_string();
-            let why = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("{text:?} is not a regular expression: {why}")
-        }
-    })
+fn glob(text: &str) -> Result<Glob, String> {
+    Glob::new(text).map_err(|why| format!("{text:?} is not a glob: {why}"))
 }

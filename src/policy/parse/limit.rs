@@ -93,6 +93,11 @@ fn bound(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, add: Option<&Add>) ->
 /// The shorthand: so many calls of one grant in so many seconds.
 pub(super) fn rate_limit(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Option<LimitUse> {
     let at = fields.get("rate_limit")?;
+    if at.node.as_str().is_some() {
+        let hint = "write {\"max\": 5, \"window\": 60}, the window in seconds; \"5/hour\" is for \"rules\"";
+        reader.error(&at, "this is a string", hint);
+        return None;
+    }
     let own = reader.object(&at, &["max", "window"])?;
     let max = count(reader, &own, 1);
     let window = reader.required(&own, "window", "write the window's length in seconds");

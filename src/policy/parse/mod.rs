@@ -3,6 +3,7 @@
 mod approval;
 mod condition;
 mod entry;
+mod fact;
 mod idle;
 mod limit;
 mod review;
@@ -188,6 +189,8 @@ fn policy(reader: &mut Reader<'_>, root: &Node<'_>, text: &str, defaults: &Defau
     };
     limit::idle(reader, &root, &policy);
     review::overrides(reader, &policy);
+    review::listing(reader, &top, &policy);
+    review::reads(reader, &policy);
     idle::entries(reader, &policy);
     review::upstreams(reader, &policy, &hide, &readers);
     Some(policy)
@@ -203,7 +206,13 @@ fn version(reader: &mut Reader<'_>, top: &Fields<'_, '_>) {
     if let Some(at) = reader.required(top, "version", hint)
         && at.node.as_str() != Some("1")
     {
-        reader.error(&at, "this version of the format is not known", hint);
+        let number = at.node.as_number().is_some_and(|text| text == "1");
+        let words = if number {
+            "the version is a text, and this is a number"
+        } else {
+            "this version of the format is not known"
+        };
+        reader.error(&at, words, hint);
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::call::UpstreamName;
 use crate::policy::model::{Entry, Policy};
 use crate::policy::problem::closest;
-use crate::policy::source::Reader;
+use crate::policy::source::{Fields, Reader};
 
 use super::Listed;
 
@@ -17,6 +17,22 @@ pub(super) fn contexts(reader: &mut Reader<'_>, tools: &[Entry], readers: &[List
                 let message = format!("{} is not declared as a tool that only reads", read.tool);
                 let hint = format!("if it only reads, add \"readers\": [\"{}\"] at the top of the file", read.tool);
                 reader.error_at(read.offset, &pointer, message, hint);
+            }
+        }
+    }
+}
+
+/// A read goes to the call's own upstream: one that no reader there can be is a mistake.
+pub(super) fn reads(reader: &mut Reader<'_>, policy: &Policy) {
+    for entry in &policy.tools.list {
+        let upstream = entry.pattern.upstream().and_then(|name| UpstreamName::new(name).ok());
+        let Some(upstream) = upstream.filter(|upstream| policy.defaults.upstreams.contains(upstream)) else { continue };
+        for (at, read) in entry.approval.context.iter().enumerate() {
+            if !policy.is_reader(&upstream, &read.tool) {
+                let pointer = format!("{}/approval/context/{at}/tool", entry.pointer);
+                let message = format!("{} is not declared as a tool of {upstream} that only reads", read.tool);
+                let hint = format!("reads go to the call's own upstream: name one of the readers of {upstream}");
+                reader.warn(read.offset, &pointer, message, &hint);
             }
         }
     }
@@ -62,6 +78,26 @@ fn note(reader: &mut Reader<'_>, entry: &Entry, strictest: Option<&Entry>) {
             reader.warn(entry.offset, &entry.pointer, "there is nothing to override: no glob is stricter", hint);
         }
         None => {}
+    }
+}
+
+/// Says of an entry for every tool that only restricts, that it allows them all by listing them.
+pub(super) fn listing(reader: &mut Reader<'_>, top: &Fields<'_, '_>, policy: &Policy) {
+    let every =
+        |key: &str| key.rsplit('/').next().is_some_and(|tool| !tool.is_empty() && tool.bytes().all(|b| b == b'*'));
+    let tools = top.get("tools").map(|at| at.members()).unwrap_or_default();
+    for (_, offset, at) in tools.into_iter().filter(|(key, ..)| every(key) && !policy.default_allows()) {
+        let several = at.elements();
+        for own in if several.is_empty() { vec![at] } else { several } {
+            let says = |keys: &[&str]| keys.iter().any(|key| own.get(key).is_some());
+            if says(&["require", "deny_if", "limits", "rate_limit"]) && !says(&["action", "lists", "rules"]) {
+                let words =
+                    "this lists every tool, and what is listed is allowed: none is left for \"default\": \"deny\"";
+                let hint = "write \"lists\": false if it should only restrict what other entries list, or \"action\": \
+                            \"allow\" if every tool is meant";
+                reader.warn(offset, &own.pointer, words, hint);
+            }
+        }
     }
 }
 

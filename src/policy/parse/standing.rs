@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::call::{Open, Risk, StandingOffer, json};
-use crate::policy::condition::glob;
 use crate::policy::duration;
+use crate::policy::glob::Glob;
 use crate::policy::model::Standing;
 use crate::policy::source::{At, Reader};
 
@@ -58,7 +58,10 @@ fn open(reader: &mut Reader<'_>, at: &At<'_, '_>) -> Open {
             let message = format!("{} is no argument's name", json::quote(name));
             reader.error_at(offset, &at.pointer, message, hint.to_owned());
         }
-        let read = |text: &str| glob(text).map(|_| text.to_owned());
+        let read = |text: &str| match Glob::new(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(why) => Err(format!("{text:?} is not a glob: {why}")),
+        };
         let pattern = reader.parsed(&at, "write \"*\" for any value, or a glob such as \"/srv/reports/*\"", read);
         open.extend(pattern.map(|pattern| (name.to_owned(), pattern)));
     }

@@ -13,9 +13,10 @@ use super::limit::{MOST, WINDOWS, one_number};
 /// Whose counters those of the rules for every tool are.
 const GLOBAL: &str = "_global";
 
-/// The window of every counter that some rule counts in, by owner and name, and where that rule stands.
+/// The window of every counter that some rule counts in, by owner and name, and where that rule stands; `None` where the
+/// window is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Declared(BTreeMap<(String, String), (Duration, String)>);
+pub(super) struct Declared(BTreeMap<(String, String), (Option<Duration>, String)>);
 
 /// Whose counters a tool's rules count in.
 fn owner(tool: &str) -> &str {
@@ -32,15 +33,16 @@ impl Declared {
                 let counter = state.get("counter").and_then(|at| at.node.as_str().map(str::to_owned));
                 let word = state.get("window").and_then(|at| at.node.as_str().map(str::to_owned));
                 let window = word.and_then(|word| WINDOWS.iter().find(|(name, _)| *name == word));
-                let (Some(counter), Some((_, seconds))) = (counter, window) else { continue };
-                let (key, window) = ((owner(tool).to_owned(), counter), Duration::from_secs(*seconds));
+                let Some(counter) = counter else { continue };
+                let key = (owner(tool).to_owned(), counter);
+                let window = window.map(|(_, seconds)| Duration::from_secs(*seconds));
                 match declared.0.get(&key) {
-                    Some((other, place)) if *other != window => {
+                    Some((Some(other), place)) if window.is_some_and(|window| window != *other) => {
                         let message = format!("this counter has another window at {place}");
                         reader.error(&state, message, "give one of them another name, or the same window");
                     }
-                    Some(_) => {}
-                    None => drop(declared.0.insert(key, (window, state.pointer))),
+                    Some((Some(_), _)) => {}
+                    Some((None, _)) | None => drop(declared.0.insert(key, (window, state.pointer))),
                 }
             }
         }
@@ -52,9 +54,13 @@ impl Declared {
         Some(CounterName {
             owner: Owner::Shared(owner.to_owned()),
             counter: Some(counter.to_owned()),
-            window: Window::fixed(*window),
+            window: Window::fixed((*window)?),
             scope: Scope::Global,
         })
+    }
+
+    fn knows(&self, owner: &str, counter: &str) -> bool {
+        self.0.contains_key(&(owner.to_owned(), counter.to_owned()))
     }
 }
 
@@ -113,9 +119,11 @@ pub(super) fn bound(reader: &mut Reader<'_>, declared: &Declared, at: &At<'_, '_
         };
         reader.parsed(&at, &hint, |text| {
             let parts = text.strip_prefix("state.").and_then(|rest| rest.rsplit_once('.'));
-            let name = parts.and_then(|(owner, counter)| declared.name(owner, counter));
+            // Where the counter's window is wrong, that is said there.
+            let known = parts.filter(|(owner, counter)| declared.knows(owner, counter));
+            let name = known.map(|(owner, counter)| declared.name(owner, counter));
             name.ok_or_else(|| format!("no rule counts in {text:?}"))
-        })
+        })?
     });
     let op = reader.required(&fields, "op", "write \"lte\" or \"lt\"").and_then(|at| {
         let word = reader.string(&at)?;

@@ -66,6 +66,8 @@ const ENTRIES: &[&str] = &[
     r#"{"rate_limit": {"max": 5}}"#,
     r#"{"rate_limit": {"max": 5, "window": 0}}"#,
     r#"{"rate_limit": {"max": 5, "window": "minute"}}"#,
+    r#"{"when": {"path": "args.a", "op": "exists"}, "reviewers": ["iam"], "conditions": []}"#,
+    r#"{"rules": [{"state": {"counter": "spend", "window": "daily"}, "conditions": [{"path": "state.x.spend", "op": "lte", "value": 5}, {"path": "state.x.spent", "op": "lte", "value": 5}]}]}"#,
 ];
 
 /// Each of these under `"tools": {"x": {"action": "require_approval", "approval": …}}`.
@@ -109,6 +111,7 @@ const APPROVALS: &[&str] = &[
     r#"{"context": [{"tool": "get_x", "args": {}}]}"#,
     r#"{"context": [{"tool": "get_x", "arguments": {"a": "$args", "b": ["$args.l[*]"]}}]}"#,
     r#"{"context": [{"tool": "delete_x"}]}"#,
+    r#"{"approvers": ["a"], "quorum": 2, "timeout": 30}"#,
 ];
 
 /// Each of these under `"tools": {"x": {"deny_if": [ … ]}}`.
@@ -155,6 +158,18 @@ const CONDITIONS: &[&str] = &[
     r#"{"time": {"zone": "UTC"}}"#,
     r#"{"time": {"zone": "UTC", "days": []}}"#,
     r#"{"time": {"timezone": "UTC", "from": 9}}"#,
+    r#"{"path": "args.a", "op": "<=", "value": "5"}"#,
+    r#"{"path": "args.items.*.n", "op": "eq", "value": 1}"#,
+    r#"{"path": "$.a", "op": "eq", "value": 1}"#,
+    r#"{"path": "args.a ", "op": "eq", "value": 1}"#,
+    r#"{"path": "args.a", "op": "regex", "value": "[;&&|]"}"#,
+    r#"{"path": "args.a", "op": "contains", "value": ["b", "c"]}"#,
+    r#"{"path": "agent.owner", "op": "in", "value": ["Mira@Example.com"]}"#,
+    r#"{"path": "agent.name", "op": "eq", "value": 5}"#,
+    r#"{"path": "tool.class", "op": "eq", "value": "destructve"}"#,
+    r#"{"path": "tool.class", "op": "in", "value": ["read", "harmless"]}"#,
+    r#"{"path": "tool.annotations.readonlyhint", "op": "eq", "value": "true"}"#,
+    r#"{"time": {"zone": "UTC", "from": "09:00", "to": "09:00"}}"#,
 ];
 
 /// Whole files of YAML.
@@ -212,6 +227,8 @@ const FILES: &[&str] = &[
     r#"{"version": "1", "tools": {"x": {"action": "require_approval", "approval": {"when": [{"path": "args.a", "op": "exists"}, {"path": "args.a", "op": "exists", "value": false}]}}}}"#,
     r#"{"version": "1", "hide": ["delete_*"], "tools": {"*": {"action": "deny"}, "get_*": {}, "delete_user*": {"action": "require_approval"}}}"#,
     r#"{"version": "1", "tools": {"x": {"rules": []}}}"#,
+    r#"{"version": "1", "tools": {"*": {"deny_if": [{"path": "args.a", "op": "exists"}]}, "s3/*": [{"rate_limit": {"max": 5, "window": 60}}]}}"#,
+    r#"{"version": "1", "readers": ["s3/get_x"], "tools": {"iam/x": {"action": "require_approval", "approval": {"context": [{"tool": "s3/get_x"}]}}}}"#,
     "{\n  \"version\": \"3\",\n  \"default\": \"maybe\",\n  \"tools\": {\n    \"é\": { \"action\": \"ask\",\n           \"limits\": 3 },\n    \"b\": 7\n  }\n}\n",
 ];
 

@@ -101,7 +101,7 @@ fn sums_are_exact_and_of_numbers_alone() {
         let (rule, said) = uncountable(&uses, &amount(text));
         assert_eq!((rule.as_str(), said.as_str()), ("/tools/x/limits/0/add", why), "{text}");
     }
-    for arguments in ["{}", r#"{"Amount": 1}"#, r#"[{"amount": 1}]"#] {
+    for arguments in ["{}", r#"{"amounts": 1}"#] {
         assert_eq!(uncountable(&uses, arguments).1, "args.amount is missing", "{arguments}");
     }
     let deep = of_x(r#"{"counter": "c", "window": "day", "add": "args.items[1].price", "max": 9}"#);
@@ -429,4 +429,42 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_counter_takes_each_argument_that_is_added_to_it() {
+    let policy = policy(
+        r#"{"version": "1", "tools": {
+            "pay": {"limits": [{"counter": "spent", "of": "_global", "window": "day", "add": "args.amount", "max": 10}]},
+            "p*": {"limits": [{"counter": "spent", "of": "_global", "window": "day", "add": "args.fee", "max": 10}]},
+            "*": {"limits": [{"counter": "spent", "of": "_global", "window": "day", "add": "args.amount", "max": 10}]}}}"#,
+    );
+    let uses = uses(&policy, "pay");
+    let mut counters = Counters::new();
+    assert!(passes(&mut counters, &uses, r#"{"amount": 4, "fee": 4}"#, 0));
+    assert!(!passes(&mut counters, &uses, r#"{"amount": 2, "fee": 1}"#, 0), "8 and 3 are more than 10");
+    assert!(passes(&mut counters, &uses, r#"{"amount": 1, "fee": 1}"#, 0));
+    assert!(passes(&mut Counters::new(), &uses, r#"{"amount": 10, "fee": 0}"#, 0), "the same argument counts once");
+}
+
+#[test]
+fn an_argument_that_two_readers_read_differently_is_not_added_up() {
+    let uses = of_x(r#"{"counter": "c", "window": "day", "add": "args.pay.amount", "max": 9}"#);
+    for arguments in
+        [r#"{"pay": {"amount": 1, "Amount": 99}}"#, r#"{"pay": {"amount": 1}, "PAY": 1}"#, r#"{"pay": "{}"}"#]
+    {
+        assert_eq!(uncountable(&uses, arguments).1, "args.pay.amount can be read in more than one way", "{arguments}");
+    }
+}
+
+#[test]
+fn a_tool_has_one_quota_whether_or_not_its_name_carries_the_upstreams() {
+    let uses = of_x(r#"{"counter": "c", "window": "day", "scope": "tool", "max": 1}"#);
+    let mut counters = Counters::new();
+    let iam = upstream("iam");
+    let mut passes = |tool| {
+        let who = LimitScope { agent: AgentId(uuid::Uuid::from_u128(1)), upstream: &iam, tool, arguments: None };
+        counters.reserve(&uses, &who, Millis(0)).is_ok()
+    };
+    assert!(passes("x") && !passes("iam/x") && passes("s3/x"));
 }

@@ -1,6 +1,7 @@
 //! The policy, tested as its readers use it: a file in, rulings out.
 
 mod about;
+mod attacks;
 mod broken;
 mod conditions;
 mod counters;

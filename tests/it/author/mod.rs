@@ -1,5 +1,6 @@
 //! The tools for who writes the policy, from outside.
 
+mod agree;
 mod broken;
 mod form;
 mod rehearsed;

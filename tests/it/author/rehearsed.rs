@@ -136,7 +136,7 @@ async fn a_difference_ends_with_one_and_is_summed_up_at_the_end() {
     for wanted in [
         "3 of 4 lines are not ruled as expected:\n",
         "line 1: get_user: allow (/tools/get_*), expected deny\n",
-        "\"expect\" is \"\\\"alow\\\"\", not one of allow, require_approval, deny\n",
+        "\"expect\" is \"alow\", not one of allow, require_approval, deny\n",
         "line 4: cannot be accepted: what it expects cannot be read",
     ] {
         assert!(said.err.contains(wanted), "{wanted}\n{}", said.err);
@@ -160,6 +160,11 @@ async fn a_policy_alone_will_do_and_what_cannot_be_judged_has_its_exit_code() {
     // Run where no placet.toml lies about.
     let alone = placet(&["test", &calls, "--policy", &policy, "--json"]).await;
     assert_eq!((alone.code, rulings(&alone)[0].0.as_str()), (0, "allow"), "{}", alone.err);
+    assert!(!alone.err.contains("placet.toml"), "{}", alone.err);
+    std::fs::write(folder.path("other.jsonl"), r#"{"tool": "get_user", "expect": "deny"}"#).unwrap();
+    let differs = placet(&["test", &folder.path("other.jsonl"), "--policy", &policy]).await;
+    let words = "no placet.toml was read, so a line without \"upstream\" goes to one that is called upstream";
+    assert!(differs.code == 1 && differs.err.contains(words), "{}", differs.err);
     let invalid = placet(&["test", &calls, "--policy", &broken, "--json"]).await;
     assert_eq!((invalid.code, invalid.out.as_str()), (1, ""));
     assert!(

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::sealed::{AGENTS, API_TOKENS, LINKS, PINS, REVIEWERS, SESSIONS, Sealed};
+use super::sealed::{AGENTS, API_TOKENS, LINKS, PINS, REVIEWERS, SESSIONS, STANDING, Sealed};
 use super::{Roles, Snapshot, StoreError};
 use crate::audit::verify::{Holder, RightRow, tool_name};
 use crate::call::Millis;
@@ -51,6 +51,7 @@ fn table(holder: Holder) -> &'static Sealed {
         Holder::Token => &API_TOKENS,
         Holder::Link => &LINKS,
         Holder::Tool => &PINS,
+        Holder::Standing => &STANDING,
     }
 }
 
@@ -61,10 +62,11 @@ fn read(holder: Holder, sealed: &Sealed, row: &SqliteRow, genuine: Option<bool>)
         Holder::Reviewer => ("created_at", Some("disabled_at")),
         Holder::Session | Holder::Token | Holder::Link => ("created_at", Some("ended_at")),
         Holder::Tool => ("seen_at", None),
+        Holder::Standing => ("granted_at", Some("ended_at")),
     };
     let ended = ended.map(|ended| row.try_get::<Option<i64>, _>(ended)).transpose()?.flatten();
     let of = match holder {
-        Holder::Agent | Holder::Reviewer | Holder::Tool => None,
+        Holder::Agent | Holder::Reviewer | Holder::Tool | Holder::Standing => None,
         Holder::Session | Holder::Token | Holder::Link => Some(row.try_get("reviewer_id")?),
     };
     Ok(RightRow {
@@ -124,6 +126,25 @@ fn facts(holder: Holder, row: &SqliteRow) -> Result<Map<String, Value>, sqlx::Er
                 ("pending_digest", text("pending_digest")?.into()),
                 ("pending_says", says("pending_json")?.into()),
                 ("pending_at", at("pending_at")?.into()),
+            ]
+        }
+        Holder::Standing => {
+            let text = |column| row.try_get::<String, _>(column);
+            let number = |column| row.try_get::<i64, _>(column);
+            let (agent, upstream, tool) = (text("agent_name")?, text("upstream")?, text("tool")?);
+            vec![
+                ("name", format!("{} by {agent}", tool_name(&upstream, &tool)).into()),
+                ("agent_id", text("agent_id")?.into()),
+                ("upstream_config", text("upstream_config")?.into()),
+                ("tool_schema", row.try_get::<Option<String>, _>("tool_schema")?.into()),
+                ("open", listed("open")?),
+                ("fixed", text("fixed")?.into()),
+                ("uses", number("uses")?.into()),
+                ("used", number("used")?.into()),
+                ("until", Millis(number("until")?).to_string().into()),
+                ("call", text("call_id")?.into()),
+                ("granted_by", text("granted_by")?.into()),
+                ("granted_for", text("reason")?.into()),
             ]
         }
         Holder::Session | Holder::Link => Vec::new(),

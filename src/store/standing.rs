@@ -290,6 +290,8 @@ async fn grant<R: Send + 'static>(
         .call(new.call)
         .reviewer(new.by)
         .with("agent_id", new.agent.to_string())
+        .with("upstream_config", new.upstream_config.to_string())
+        .with("tool_schema", new.tool_schema.map(|digest| digest.to_string()))
         .with("open", serde_json::to_value(&new.open)?)
         .with("fixed", new.fixed.to_string())
         .with("uses", new.uses)

@@ -71,7 +71,7 @@ async fn a_call_in_json_has_the_documented_shape() {
         "verdict": { "severity": "none", "line": "put_user_policy on user ci-bot" },
         "baseline": { "state": "none", "as_of": null, "calls": [] },
         "approvable": true, "blocked_by": null, "outcome": null, "restored_as_of": null,
-        "agent_reason": null, "tool_changed": false,
+        "agent_reason": null, "standing": null, "tool_changed": false,
     });
     assert_eq!(value, expected);
     let (_, list) = reads.get("/api/v1/calls?state=pending").await;

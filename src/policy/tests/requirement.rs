@@ -130,12 +130,14 @@ fn a_reader_of_one_upstream_is_none_of_another() {
     assert_eq!(read("iam"), Err(refused));
 }
 
-fn offered(tools: &str, tool: &str) -> Option<(u32, u64, Vec<(String, String)>)> {
+type Pairs = Vec<(String, String)>;
+
+fn offered(tools: &str, tool: &str) -> Option<(u32, u64, Pairs)> {
     let offer = requirement(tools, tool).standing?;
     Some((offer.uses, offer.lasts.as_secs(), offer.open.into_iter().collect()))
 }
 
-fn pairs(open: &[(&str, &str)]) -> Vec<(String, String)> {
+fn pairs(open: &[(&str, &str)]) -> Pairs {
     open.iter().map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned())).collect()
 }
 

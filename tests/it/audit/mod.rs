@@ -8,6 +8,7 @@ mod ocsf;
 mod put_back;
 mod receipt;
 mod schema;
+mod standing;
 mod tools;
 mod verify;
 

@@ -27,7 +27,7 @@ fn offering(offer: StandingOffer) -> Requirement {
     Requirement { standing: Some(offer), ..Requirement::plain(15 * MINUTE) }
 }
 
-fn arguments(body: &str) -> String {
+pub(crate) fn arguments(body: &str) -> String {
     json!({ "to": "team@example.com", "body": body }).to_string()
 }
 
@@ -55,13 +55,13 @@ impl Bench {
     }
 
     /// Mira lets calls pass whatever their `body`.
-    async fn granted(&self) -> StandingApproval {
+    pub(crate) async fn granted(&self) -> StandingApproval {
         let call = self.approved(&arguments("first")).await;
         self.approvals.grant(self.wish(&call, &["body"])).await.unwrap()
     }
 
     /// Submits a call under the usual offer: whether it passed. One that did runs.
-    async fn passes(&self, arguments: &str) -> bool {
+    pub(crate) async fn passes(&self, arguments: &str) -> bool {
         self.passes_under(arguments, offering(offer())).await
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::told::{Live, pinned};
+use super::told::{Live, ends_standing, pinned};
 use super::{Holder, RightRow, Rights};
 use crate::audit::Said;
 use crate::call::{Millis, tool};
@@ -66,6 +66,9 @@ fn tells_of(said: &Said<'_>, row: &RightRow) -> bool {
         (Holder::Tool, "tool.changed" | "tool.accepted") => {
             said.tool.as_deref().is_some_and(|tool| is_of(said, tool, row))
         }
+        (Holder::Standing, "standing.granted" | "standing.used" | "standing.ended") => {
+            said.text("standing") == Some(&row.id)
+        }
         _ => false,
     }
 }
@@ -84,7 +87,7 @@ fn stands(row: &RightRow, live: &Live, said: Option<&Said<'_>>) -> Vec<(Option<i
         return vec![(Some(live.last), text)];
     }
     let (made_at, differing) = match row.holder {
-        Holder::Agent | Holder::Reviewer | Holder::Tool => {
+        Holder::Agent | Holder::Reviewer | Holder::Tool | Holder::Standing => {
             (live.made_at, differing(row, |key| live.facts.get(key).map(|(value, seq)| (value, *seq))))
         }
         Holder::Session | Holder::Token | Holder::Link => {
@@ -119,6 +122,12 @@ fn has_ended(row: &RightRow, ended: Millis, said: Option<&Said<'_>>) -> Vec<(Opt
             vec![text("another name")]
         }
         Holder::Agent | Holder::Reviewer => Vec::new(),
+        Holder::Standing if !ends_standing(said) => {
+            let text = format!("it has ended in the database, and entry {}, which it names, is not its end", said.seq);
+            vec![(Some(said.seq), text)]
+        }
+        Holder::Standing if at != Some(ended) => vec![text("another time of its end")],
+        Holder::Standing => Vec::new(),
         _ if at != Some(row.made_at) => vec![text("another time of making")],
         _ => differing(row, |key| told_in(said, key)).into_iter().map(|(what, _)| text(what)).collect(),
     }
@@ -132,7 +141,7 @@ fn told_in<'s>(said: &'s Said<'_>, key: &str) -> Option<(&'s Value, i64)> {
 /// Facts of the row that the log tells otherwise, each with the entry that does; what an earlier version did not tell is
 /// not compared.
 fn differing<'t>(row: &RightRow, told: impl Fn(&str) -> Option<(&'t Value, i64)>) -> Vec<(&'static str, i64)> {
-    const NAMES: [(&str, &str); 14] = [
+    const NAMES: [(&str, &str); 25] = [
         ("name", "another name"),
         ("upstreams", "other upstreams"),
         ("roles", "other roles"),
@@ -144,6 +153,17 @@ fn differing<'t>(row: &RightRow, told: impl Fn(&str) -> Option<(&'t Value, i64)>
         ("accepted_at", "another time of acceptance"),
         ("accepted_by", "another person who accepted it"),
         ("reason", "another reason for its acceptance"),
+        ("agent_id", "another agent"),
+        ("granted_by", "another person who granted it"),
+        ("granted_for", "another reason for which it was granted"),
+        ("upstream_config", "another configuration of its upstream"),
+        ("tool_schema", "another state of its tool"),
+        ("open", "other arguments that may differ"),
+        ("fixed", "another hash of what may not differ"),
+        ("uses", "another number of uses"),
+        ("used", "another number of calls that passed"),
+        ("until", "another end of its time"),
+        ("call", "another call that it was granted on"),
         ("pending_digest", "another digest of what waits to be accepted"),
         ("pending_says", "other words that wait to be accepted"),
         ("pending_at", "another time of its change"),

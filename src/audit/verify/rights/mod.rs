@@ -1,4 +1,4 @@
-//! Rows that give a right, each sealed: of people and agents, of what they sign in with, of tools as they were pinned.
+//! Rows that give a right, each sealed: of people and agents, of what they sign in with, of tools as they were pinned, of what was let pass.
 //! They are compared with what the entries tell of them, both ways.
 //!
 //! The entries are found by what their bodies say, in the one walk over the log, and only what lives is remembered. A
@@ -30,11 +30,14 @@ pub enum Holder {
     Link,
     /// A tool, as it was pinned.
     Tool,
+    /// What a reviewer lets pass.
+    Standing,
 }
 
 impl Holder {
     /// Every one.
-    pub const ALL: [Self; 6] = [Self::Agent, Self::Reviewer, Self::Session, Self::Token, Self::Link, Self::Tool];
+    pub const ALL: [Self; 7] =
+        [Self::Agent, Self::Reviewer, Self::Session, Self::Token, Self::Link, Self::Tool, Self::Standing];
 
     /// What one is called, and several.
     #[must_use]
@@ -46,6 +49,7 @@ impl Holder {
             Self::Token => ("API token", "API tokens"),
             Self::Link => ("sign-in link", "sign-in links"),
             Self::Tool => ("tool", "tools"),
+            Self::Standing => ("standing approval", "standing approvals"),
         }
     }
 
@@ -53,7 +57,7 @@ impl Holder {
     #[must_use]
     pub fn check(self) -> Check {
         match self {
-            Self::Agent | Self::Reviewer | Self::Session | Self::Token | Self::Link => Check::Accounts,
+            Self::Agent | Self::Reviewer | Self::Session | Self::Token | Self::Link | Self::Standing => Check::Accounts,
             Self::Tool => Check::Tools,
         }
     }

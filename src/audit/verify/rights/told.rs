@@ -1,5 +1,6 @@
 //! What the log tells of whatever has a right by its row: what lives at its end.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
@@ -42,6 +43,7 @@ impl Told {
         match &*said.kind {
             "agent.added" | "agent.revoked" => self.agent(said),
             "tools.pinned" | "tool.changed" | "tool.accepted" => self.tool(said),
+            "standing.granted" | "standing.used" | "standing.ended" => self.standing(said),
             // Ends what its own entries about people do not tell.
             "store.restored" => {
                 let links = self.links.drain().count() as u64;
@@ -71,6 +73,29 @@ impl Told {
             live.tell(said, "name", name.into());
         }
         self.of(Holder::Agent).insert(id.to_owned(), live);
+    }
+
+    /// A standing approval ends by itself with its last use.
+    fn standing(&mut self, said: &Said<'_>) {
+        let Some(id) = said.text("standing") else { return };
+        if ends_standing(said) {
+            return self.end(Holder::Standing, id);
+        }
+        if said.kind == "standing.used" {
+            if let Some(live) = self.of(Holder::Standing).get_mut(id) {
+                live.last = said.seq;
+                live.tell(said, "used", said.detail.get("use").cloned().unwrap_or_default());
+            }
+            return;
+        }
+        let mut live =
+            Live::of(said, &["agent_id", "open", "fixed", "uses", "until", "upstream_config", "tool_schema"]);
+        live.tell(said, "name", standing_name(&said.agent, &said.upstream, &said.tool).into());
+        live.tell(said, "granted_by", said.reviewer.as_deref().into());
+        live.tell(said, "granted_for", said.text("reason").into());
+        live.tell(said, "call", said.call.as_deref().into());
+        live.tell(said, "used", 0.into());
+        self.of(Holder::Standing).insert(id.to_owned(), live);
     }
 
     /// A tool's pin never ends: it says something else.
@@ -202,7 +227,7 @@ impl Told {
     /// Takes what lives of this row out: it is found once.
     pub(super) fn take(&mut self, holder: Holder, id: &str, of: Option<&str>, entry: Option<i64>) -> Option<Live> {
         match holder {
-            Holder::Agent | Holder::Reviewer | Holder::Tool => self.of(holder).remove(id),
+            Holder::Agent | Holder::Reviewer | Holder::Tool | Holder::Standing => self.of(holder).remove(id),
             Holder::Session | Holder::Token => self.open(holder).get_mut(of?)?.remove(id).map(Live::opened),
             Holder::Link => {
                 let open = self.links.get(of?).copied().filter(|seq| Some(*seq) == entry)?;
@@ -289,4 +314,16 @@ pub(super) fn pinned<'s>(said: &'s Said<'_>) -> impl Iterator<Item = (&'s str, &
 #[must_use]
 pub fn tool_name(upstream: &str, tool: &str) -> String {
     format!("{tool} of {upstream}")
+}
+
+/// What a standing approval lets pass.
+fn standing_name(agent: &Option<Cow<'_, str>>, upstream: &Option<Cow<'_, str>>, tool: &Option<Cow<'_, str>>) -> String {
+    let text = |name: &Option<Cow<'_, str>>| name.as_deref().unwrap_or_default().to_owned();
+    format!("{} by {}", tool_name(&text(upstream), &text(tool)), text(agent))
+}
+
+/// Whether this entry is the end of a standing approval.
+pub(super) fn ends_standing(said: &Said<'_>) -> bool {
+    let last_use = || said.detail.get("use").is_some_and(|used| Some(used) == said.detail.get("of"));
+    said.kind == "standing.ended" || said.kind == "standing.used" && last_use()
 }

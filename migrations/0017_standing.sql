@@ -10,7 +10,7 @@ CREATE TABLE standing (
     tool            TEXT NOT NULL,
     tool_schema     TEXT,
     open            TEXT NOT NULL,      -- JSON: names of arguments that may differ, each with its glob
-    fixed           TEXT NOT NULL,      -- a keyed hash of all other arguments
+    fixed           TEXT NOT NULL,      -- a keyed hash of all other arguments, and the headers
     uses            INTEGER NOT NULL,
     used            INTEGER NOT NULL,
     granted_at      INTEGER NOT NULL,

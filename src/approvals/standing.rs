@@ -11,8 +11,8 @@ use super::decide::LONGEST_REASON;
 use super::{Approvals, Channel, Decision, Ineligible, Seal, may_accept, may_decide};
 use crate::call::json::{Limits, read_strict};
 use crate::call::{
-    CallId, CallState, HeldCall, Millis, Quorum, ReviewerId, StandingApproval, StandingId, StandingOffer, Verdict,
-    secrets,
+    CallId, CallState, HeldCall, Millis, Open, Quorum, ReviewerId, StandingApproval, StandingId, StandingOffer,
+    Submission, Verdict, secrets,
 };
 use crate::explain::trickery;
 use crate::policy::standing::fixed_part;
@@ -260,8 +260,16 @@ fn is_like(call: &HeldCall, standing: &StandingApproval, seal: &Seal) -> bool {
         == (&standing.agent, &standing.upstream, &standing.tool)
         && submission.upstream_config == standing.upstream_config
         && submission.tool_schema == standing.tool_schema;
-    same && fixed_part(submission.arguments(), &standing.open)
+    same && fixed(submission, &standing.open)
         .is_some_and(|fixed| seal.standing(standing.id, &fixed).matches(&standing.fixed))
+}
+
+/// Everything that may not differ of what would be sent. A server may read an argument out of a header that repeats it, so
+/// none of those may differ either.
+fn fixed(call: &Submission, open: &Open) -> Option<String> {
+    let mut headers = call.headers.clone();
+    headers.sort();
+    Some(format!("{}\n{}", fixed_part(call.arguments(), open)?, serde_json::to_string(&headers).ok()?))
 }
 
 fn judge(
@@ -279,6 +287,9 @@ fn judge(
     let approved = own_vote(call, grant.by)?;
     if now >= approved.after(WITHIN) {
         return Err(GrantError::TooLate);
+    }
+    if scene.passed {
+        return Err(GrantError::NotYours);
     }
     if scene.granted {
         return Err(GrantError::GrantedAlready);
@@ -298,7 +309,7 @@ fn judge(
         let message = "the policy does not offer that this argument may differ; choose among those that are shown";
         return Err(GrantError::TooFar(message.to_owned()));
     };
-    let Some(fixed) = fixed_part(submission.arguments(), &open) else {
+    let Some(fixed) = fixed(submission, &open) else {
         let message = "this very call is not of the kind that would pass: an argument does not match what the policy \
                        says of it";
         return Err(GrantError::TooFar(message.to_owned()));

@@ -47,7 +47,7 @@ pub struct StandingApproval {
     pub tool_schema: Option<Digest>,
     /// Arguments that may differ.
     pub open: Open,
-    /// A keyed hash of all the others.
+    /// A keyed hash of all the others, and of the headers that go with the call.
     pub fixed: Digest,
     /// Most calls that pass.
     pub uses: u32,

@@ -127,7 +127,7 @@ impl Review {
         let revealed = shown.reveal == Reveal::Revealed;
         let hidden = if revealed { 0 } else { Secrets::of(held, kept).all() };
         let unknown = |why: &str| self.unknown(session, held, why, &entries, &name, &shown);
-        let granted = entries.iter().any(|entry| entry.kind == "standing.granted");
+        let granted = entries.iter().any(|entry| matches!(entry.kind.as_str(), "standing.granted" | "standing.used"));
         let lacking = lacks_reviewers(held, &everybody, self.solo());
         let standing = self.standing(held, &name, lacking, &unknown);
         Ok(Call {

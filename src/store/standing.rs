@@ -27,6 +27,8 @@ pub struct GrantScene<'a> {
     pub agent_active: bool,
     /// Whether one was granted on this call before.
     pub granted: bool,
+    /// Whether the call itself passed by one, so that nobody looked at it.
+    pub passed: bool,
 }
 
 /// Why a standing approval did not let a call pass. Nothing of it was used.
@@ -280,7 +282,9 @@ async fn grant<R: Send + 'static>(
     let agent_active = agent.is_some_and(|agent| agent.genuine && agent.revoked_at.is_none());
     let sql = "SELECT EXISTS (SELECT 1 FROM standing WHERE call_id = $1)";
     let granted = sqlx::query_scalar(sql).bind(id.to_string()).fetch_one(tx.connection()).await?;
-    let scene = GrantScene { call: &call, now: tx.now(), person: person.as_ref(), agent_active, granted };
+    let sql = "SELECT EXISTS (SELECT 1 FROM standing_uses WHERE call_id = $1)";
+    let passed = sqlx::query_scalar(sql).bind(id.to_string()).fetch_one(tx.connection()).await?;
+    let scene = GrantScene { call: &call, now: tx.now(), person: person.as_ref(), agent_active, granted, passed };
     let new = match judge(&scene) {
         Ok(new) => new,
         Err(declined) => return Ok(Some(Err(declined))),

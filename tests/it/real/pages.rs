@@ -21,6 +21,7 @@ const POLICY: &str = r#"{ "version": "1", "default": "deny",
     "create_user": { "action": "require_approval", "approval": { "timeout": "1s", "reviewers": ["iam"] } },
     "delete_user": { "action": "require_approval", "approval": { "risk": "access", "reviewers": ["iam"] } },
     "put_user_policy": { "action": "require_approval", "approval": { "timeout": "15m", "reviewers": ["iam"],
+      "standing": { "uses": 5, "for": "1h", "arguments": { "policy_document": "*" }, "access": true },
       "context": [ { "tool": "get_user_policy", "arguments": { "user_name": "$args.user_name" } } ] } } } }"#;
 
 #[tokio::test]
@@ -83,6 +84,16 @@ async fn calls(app: &TestApp, upstream: &Upstream) -> Vec<String> {
     desk.decide(&executed, "approve", "as agreed").await;
     crate::support::agent::answer(stream).await;
     pages.push(format!("executed=/calls/{executed}"));
+
+    // Of one call that was approved, further ones may pass; of the other one that is only offered.
+    let (granted, stream) = hold("put_user_policy", arguments("robot")).await;
+    desk.decide(&granted, "approve", "as agreed").await;
+    crate::support::agent::answer(stream).await;
+    let csrf = desk.get(&format!("/calls/{granted}")).await.field("csrf").to_owned();
+    let grant = [("csrf", csrf.as_str()), ("uses", "3"), ("minutes", "5"), ("open", "policy_document")];
+    desk.post(&format!("/calls/{granted}/standing"), &grant).await;
+    assert_eq!(app.app.store.standing_in_force().await.unwrap().len(), 1);
+    pages.extend([format!("granted=/calls/{granted}"), "/standing".to_owned()]);
 
     let (rejected, stream) = hold("put_user_policy", arguments("root")).await;
     desk.decide(&rejected, "reject", "never this user").await;

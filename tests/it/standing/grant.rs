@@ -65,6 +65,11 @@ async fn only_who_approved_a_call_just_now_grants_on_it_and_once() {
     bench.approvals.grant(bench.wish(&call, &["body"])).await.unwrap();
     let again = refused(&bench, bench.wish(&call, &["body"])).await;
     assert_eq!(again, "a standing approval was granted on this call already");
+    // What passed was looked at by nobody.
+    let passed = bench.submit(&arguments("passes"), offering(offer())).await.call;
+    bench.approvals.returned(passed.submission.id).await;
+    let passed = bench.until(&passed, "executed").await;
+    assert_eq!(refused(&bench, bench.wish(&passed, &["body"])).await, not_yours);
     let late = bench.approved(r#"{"to":"b"}"#).await;
     bench.clock.advance(15 * MINUTE);
     assert!(bench.approvals.may_grant(&late, bench.mira).is_none());

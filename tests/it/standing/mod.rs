@@ -150,7 +150,9 @@ async fn what_differs_in_anything_else_waits_for_people() {
     changed.tool_schema = Some(placet::call::Digest::of(b"another tool"));
     let mut stranger = bench.call(&alike.replace("any", "2"), offering(offer()));
     stranger.agent.id = placet::call::AgentId(bench.entropy.uuid(bench.clock.now()));
-    for other in [elsewhere, changed, stranger] {
+    let mut beside = bench.call(&alike.replace("any", "4"), offering(offer()));
+    beside.headers = vec![("mcp-param-to".to_owned(), "all@example.com".to_owned())];
+    for other in [elsewhere, changed, stranger, beside] {
         let held = bench.approvals.submit(other).await.unwrap().call;
         assert!(Bench::pending(&held), "{:?}", held.submission);
     }
